@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""
+One hour of a market, as the simulator replays it.
+
+Prices are floats in quote per asset: they are inputs that some exchange or generator rounded
+long ago, and become integers when they are written into a feed (`to_feed`).
+"""
+
+from dataclasses import dataclass
+
+HOUR_SECS = 3_600
+FUNDING_SECS = 8 * HOUR_SECS  # exchanges settle at 00, 08 and 16 UTC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketHour:
+    """
+    Closing prices of one hour.
+
+    Attributes
+    ----------
+    closes_at : int
+        Unix seconds of the close, a multiple of 3,600.
+    spot, perp : float
+        Positive, quote per asset.
+    funding_rate : float or None
+        Fraction of notional that longs paid to shorts at `closes_at`; None where nothing was
+        settled, which is not the same as zero.
+    spot_halted : bool
+        The exchange quoted no spot price in this hour; `spot` is then derived from the perp
+        (`market_file.read_hours`).
+    """
+
+    closes_at: int
+    spot: float
+    perp: float
+    funding_rate: float | None = None
+    spot_halted: bool = False
+
+    @property
+    def basis(self) -> float:
+        """Perp over spot minus one."""
+        return self.perp / self.spot - 1.0
+
+
+def to_feed(price: float, decimals: int) -> int:
+    """Return the answer of a feed with `decimals` that stands for `price`, to the nearest unit."""
+    return round(price * 10.0**decimals)

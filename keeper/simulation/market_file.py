@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: MIT
+"""
+Market hours from a CSV file, plain or gzip.
+
+Needed columns are ``timestamp_utc`` (close, ISO 8601 with Z), ``spot`` and ``perp``; of the others
+only ``funding_rate`` is read. A wrong row refuses the whole file, also outside the period asked
+for: a simulation on a repaired file would look like evidence and be none.
+
+One oddity is accepted because real files have it: a blank ``spot`` where the exchange was halted
+while the perp traded on. The coin had a price then, so the hour gets the perp's price at the last
+quoted basis, ``perp / (1 + basis)``, and says so in `MarketHour.spot_halted`. A blank before any
+quote is refused.
+"""
+
+import csv
+import datetime
+import gzip
+import io
+import math
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from keeper.simulation.market import HOUR_SECS, MarketHour
+
+NEEDED = ("timestamp_utc", "spot", "perp")
+DAY_SECS = 24 * HOUR_SECS
+MAX_FUNDING_RATE = 0.10  # of notional at one settlement; the worst on file is 0.00375
+
+
+class MarketFileRefused(Exception):
+    """A market file cannot be used; the text says where and why, in one line."""
+
+    def __init__(
+        self, path: Path, fact: str, line: int | None = None, column: str | None = None
+    ) -> None:
+        place = "" if line is None else f", line {line}"
+        place += "" if column is None else f", column {column}"
+        super().__init__(f"{path.name}{place}: {fact}")
+        self.line = line
+        self.column = column
+
+
+def read_hours(
+    path: Path, first_day: datetime.date | None = None, last_day: datetime.date | None = None
+) -> list[MarketHour]:
+    """
+    Return the hours that close in ``[first_day 00:00, last_day + 1 day 00:00)`` UTC.
+
+    Raises
+    ------
+    MarketFileRefused
+        If the file cannot be read, a column is missing, a row is not as described, hours are
+        missing, doubled or out of order, or no hour falls into the period.
+    """
+    first_at = -math.inf if first_day is None else _midnight(first_day)
+    end_at = math.inf if last_day is None else _midnight(last_day) + DAY_SECS
+    hours = [hour for hour in _all_hours(path) if first_at <= hour.closes_at < end_at]
+    if not hours:
+        raise MarketFileRefused(path, f"no hour from {first_day} to {last_day}")
+    return hours
+
+
+def _midnight(day: datetime.date) -> int:
+    return int(datetime.datetime.combine(day, datetime.time(), datetime.UTC).timestamp())
+
+
+def _all_hours(path: Path) -> Iterator[MarketHour]:
+    """Yield every hour of the file, each checked against the one before."""
+    before: MarketHour | None = None
+    basis: float | None = None
+    for row in _rows(path):
+        hour = row.hour(basis)
+        if before is not None:
+            _check_order(row, before.closes_at, hour.closes_at)
+        if not hour.spot_halted:
+            basis = hour.basis
+        before = hour
+        yield hour
+
+
+def _check_order(row: "_Row", before_at: int, at: int) -> None:
+    step = at - before_at
+    if step == HOUR_SECS:
+        return
+    if step == 0:
+        raise row.refused("timestamp_utc", "the same hour as the row before")
+    if step < 0:
+        raise row.refused("timestamp_utc", "earlier than the row before")
+    if step < HOUR_SECS:
+        raise row.refused("timestamp_utc", f"{step} s after the row before, hours are needed")
+    raise row.refused("timestamp_utc", f"gap: {step // HOUR_SECS - 1} hours are missing before it")
+
+
+class _Row:
+    """One row of the file and where it stands."""
+
+    def __init__(self, path: Path, line: int, cells: dict[str, str]) -> None:
+        self._path = path
+        self._line = line
+        self._cells = cells
+
+    def refused(self, column: str, fact: str) -> MarketFileRefused:
+        return MarketFileRefused(self._path, fact, self._line, column)
+
+    def hour(self, last_basis: float | None) -> MarketHour:
+        """Return the row as an hour; `last_basis` stands in for a halted spot market."""
+        closes_at = self._closes_at()
+        perp = self._price("perp")
+        halted = not self._cells["spot"].strip()
+        if halted and last_basis is None:
+            raise self.refused("spot", "blank, and no spot price stands before it")
+        spot = perp / (1.0 + last_basis) if halted and last_basis is not None else 0.0
+        return MarketHour(
+            closes_at=closes_at,
+            spot=spot if halted else self._price("spot"),
+            perp=perp,
+            funding_rate=self._funding_rate(),
+            spot_halted=halted,
+        )
+
+    def _closes_at(self) -> int:
+        text = self._cells["timestamp_utc"].strip()
+        try:
+            moment = datetime.datetime.fromisoformat(text)
+        except ValueError:
+            raise self.refused("timestamp_utc", f"not a time: {text!r}") from None
+        if moment.tzinfo is None or moment.utcoffset() != datetime.timedelta(0):
+            raise self.refused("timestamp_utc", f"not in UTC (…Z): {text!r}")
+        seconds = moment.timestamp()
+        if seconds < 0 or seconds % HOUR_SECS:
+            raise self.refused("timestamp_utc", f"not a full hour: {text!r}")
+        return int(seconds)
+
+    def _number(self, column: str) -> float:
+        text = self._cells[column].strip()
+        try:
+            number = float(text)
+        except ValueError:
+            fact = f"not a number: {text!r}" if text else "blank"
+            raise self.refused(column, fact) from None
+        if not math.isfinite(number):
+            raise self.refused(column, f"not finite: {text!r}")
+        return number
+
+    def _price(self, column: str) -> float:
+        price = self._number(column)
+        if price <= 0:
+            raise self.refused(column, f"{'zero' if price == 0 else 'negative'}: {price}")
+        return price
+
+    def _funding_rate(self) -> float | None:
+        if not self._cells.get("funding_rate", "").strip():
+            return None
+        rate = self._number("funding_rate")
+        if abs(rate) > MAX_FUNDING_RATE:
+            raise self.refused("funding_rate", f"beyond ±{MAX_FUNDING_RATE} of notional: {rate}")
+        return rate
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    """Yield the rows after the header; cells by column name."""
+    reader = csv.reader(io.StringIO(_text(path)), strict=True)
+    try:
+        header = _header(path, reader)
+        for cells in reader:
+            if len(cells) != len(header):
+                fact = f"{len(cells)} cells, the header has {len(header)}"
+                raise MarketFileRefused(path, fact, reader.line_num)
+            yield _Row(path, reader.line_num, dict(zip(header, cells, strict=True)))
+    except csv.Error as error:
+        raise MarketFileRefused(path, f"not CSV: {error}", reader.line_num) from None
+
+
+def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:
+    header = [name.strip() for name in next(reader, [])]
+    if not header:
+        raise MarketFileRefused(path, "empty")
+    for name in NEEDED:
+        if header.count(name) != 1:
+            fact = "missing" if name not in header else "stands there twice"
+            raise MarketFileRefused(path, fact, 1, name)
+    return header
+
+
+def _text(path: Path) -> str:
+    """Return the whole file; the largest on hand has 3 MB packed, 10 MB unpacked."""
+    try:
+        raw = path.read_bytes()
+        if raw[:2] == b"\x1f\x8b":
+            raw = gzip.decompress(raw)
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise MarketFileRefused(path, "not UTF-8 text") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise MarketFileRefused(path, f"damaged gzip: {error}") from None
+    except OSError as error:
+        raise MarketFileRefused(path, f"cannot be read: {error.strerror or error}") from None

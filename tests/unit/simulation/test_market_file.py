@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+import datetime
+import gzip
+from pathlib import Path
+
+import pytest
+
+from keeper.simulation.market_file import MarketFileRefused, read_hours
+
+HEADER = "timestamp_utc,spot,spot_high,perp,funding_rate"
+ROWS = [
+    "2024-08-05T00:00:00Z,2688.92,2724.12,2687.6,-0.000017",
+    "2024-08-05T01:00:00Z,2526.81,2697.44,2526.04,",
+    "2024-08-05T02:00:00Z,2319.25,2540.09,2317.37,",
+]
+ETH = Path(__file__).parents[4] / "shared/data/eth_binance_1h_2019-11_2025-12.csv.gz"
+
+
+def _file(folder: Path, *rows: str, header: str = HEADER) -> Path:
+    path = folder / "hours.csv"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def _replaced(row: int, old: str, new: str) -> list[str]:
+    return [text.replace(old, new) if i == row else text for i, text in enumerate(ROWS)]
+
+
+def test_read__good_file__gives_prices_and_funding(tmp_path):
+    first, second, _ = read_hours(_file(tmp_path, *ROWS))
+    assert (first.closes_at, first.spot, first.perp) == (1_722_816_000, 2688.92, 2687.6)
+    assert first.funding_rate == -0.000017
+    assert second.funding_rate is None  # blank is "nothing settled", not zero
+    assert not first.spot_halted
+
+
+def test_read__gzip__same_as_plain(tmp_path):
+    plain = _file(tmp_path, *ROWS)
+    packed = tmp_path / "hours.csv.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert read_hours(packed) == read_hours(plain)
+
+
+def test_read__period__both_days_included(tmp_path):
+    path = _file(tmp_path, *ROWS)
+    day = datetime.date(2024, 8, 5)
+    assert len(read_hours(path, day, day)) == 3
+    with pytest.raises(MarketFileRefused, match="no hour from 2024-08-06"):
+        read_hours(path, datetime.date(2024, 8, 6))
+
+
+def test_read__blank_spot__takes_the_perp_at_the_last_basis_and_says_so(tmp_path):
+    _, second, third = read_hours(_file(tmp_path, *_replaced(2, "2319.25", "")))
+    assert third.spot_halted
+    assert third.basis == pytest.approx(second.basis, abs=1e-12)
+    assert third.perp == 2317.37
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "column", "fact"),
+    [
+        (_replaced(0, "2688.92", ""), 2, "spot", "no spot price stands before it"),
+        (_replaced(1, "2526.81", "-2526.81"), 3, "spot", "negative"),
+        (_replaced(1, "2526.04", "0"), 3, "perp", "zero"),
+        (_replaced(1, "2526.04", "nan"), 3, "perp", "not finite"),
+        (_replaced(1, "2526.04", "inf"), 3, "perp", "not finite"),
+        (_replaced(1, "2526.04", ""), 3, "perp", "blank"),
+        (_replaced(1, "2526.04", "2,526.04"), 3, None, "6 cells"),
+        (_replaced(1, "2526.04", "x"), 3, "perp", "not a number"),
+        (_replaced(0, "-0.000017", "-0.5"), 2, "funding_rate", "beyond"),
+        (_replaced(1, "T01:00:00Z", "T00:00:00Z"), 3, "timestamp_utc", "the same hour"),
+        (_replaced(2, "T02:00:00Z", "T03:00:00Z"), 4, "timestamp_utc", "gap: 1 hours"),
+        (_replaced(1, "T01:00:00Z", "T01:30:00Z"), 3, "timestamp_utc", "not a full hour"),
+        (_replaced(1, "T01:00:00Z", "T01:00:00"), 3, "timestamp_utc", "not in UTC"),
+        (_replaced(1, "2024-08-05T01:00:00Z", "soon"), 3, "timestamp_utc", "not a time"),
+        ([ROWS[1], ROWS[0], ROWS[2]], 3, "timestamp_utc", "earlier than the row before"),
+    ],
+)
+def test_read__wrong_row__refused_with_line_and_column(tmp_path, rows, line, column, fact):
+    with pytest.raises(MarketFileRefused, match=fact) as refused:
+        read_hours(_file(tmp_path, *rows))
+    assert (refused.value.line, refused.value.column) == (line, column)
+    assert "\n" not in str(refused.value)
+    assert str(refused.value).startswith(f"hours.csv, line {line}")
+
+
+@pytest.mark.parametrize(
+    ("header", "fact"),
+    [
+        ("timestamp_utc,spot_high,spot_low,perp,funding_rate", "column spot: missing"),
+        ("timestamp_utc,spot,spot,perp,funding_rate", "column spot: stands there twice"),
+    ],
+)
+def test_read__wrong_header__refused(tmp_path, header, fact):
+    with pytest.raises(MarketFileRefused, match=fact):
+        read_hours(_file(tmp_path, *ROWS, header=header))
+
+
+@pytest.mark.parametrize(
+    ("raw", "fact"),
+    [
+        (b"", "empty"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+        (gzip.compress(HEADER.encode())[:-9], "damaged gzip"),
+        (b'timestamp_utc,spot,perp\n"2024', "not CSV"),
+    ],
+)
+def test_read__damaged_file__refused_in_one_line(tmp_path, raw, fact):
+    path = tmp_path / "hours.csv"
+    path.write_bytes(raw)
+    with pytest.raises(MarketFileRefused, match=fact) as refused:
+        read_hours(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_read__no_file__refused(tmp_path):
+    with pytest.raises(MarketFileRefused, match="cannot be read: No such file"):
+        read_hours(tmp_path / "none.csv")
+
+
+@pytest.mark.skipif(not ETH.exists(), reason="the shared data files are not beside this checkout")
+def test_read__eth_file__whole_and_by_period():
+    hours = read_hours(ETH)
+    assert len(hours) == 53_441
+    assert sum(hour.spot_halted for hour in hours) == 32
+    crash = read_hours(ETH, datetime.date(2024, 8, 1), datetime.date(2024, 8, 10))
+    assert len(crash) == 240
+    assert min(hour.spot for hour in crash) == 2228.21
