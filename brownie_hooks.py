@@ -9,8 +9,8 @@ source. Five things are needed:
   system, because Brownie hands the compiler only changed ``.vy`` files;
 * the source map is brought into the form that Brownie reads: one entry for
   each opcode, and none for code that comes from another file;
-* modules yield an empty artefact: they are compiled with the contracts that
-  use them, and many do not compile alone;
+* modules (snake_case files) yield an empty artefact: they are compiled with
+  the contracts that use them, and many do not compile alone;
 * a contract counts as changed when anything that it imports has changed,
   which Brownie does not see by itself;
 * ``anvil``, ``ganache-cli`` and ``node`` of this project are found without an
@@ -39,7 +39,6 @@ from vyper.compiler.input_bundle import FilesystemInputBundle
 
 ROOT: Final = Path(__file__).resolve().parent
 CONTRACTS: Final = ROOT / "contracts"
-MODULES: Final = CONTRACTS / "modules"
 
 BLOCK_GAS_LIMIT: Final = 30_000_000  # gas; Brownie's own 12 M is under mainnet's
 
@@ -69,11 +68,16 @@ def brownie_load_source(path: Path, source: str) -> str:
     appended line carries a fingerprint of everything that the contract
     imports, so that no artefact outlives a change of a module.
     """
-    if path.is_relative_to(MODULES):
-        return ""
     if not path.is_relative_to(CONTRACTS) or path.suffix != ".vy":
         return source
+    if _is_module(path):
+        return ""
     return f"{source}\n# imports: {_fingerprint(source, _importable_sources())}\n"
+
+
+def _is_module(path: Path) -> bool:
+    """Tell a module from a contract by the case of its name, as the style guide has it."""
+    return not path.stem[:1].isupper()
 
 
 def _importable_sources() -> dict[str, str]:
@@ -132,8 +136,7 @@ def compile_json(input_json: Json) -> Json:
     settings = vyper_json.get_settings(input_json)
     output: Json = {"contracts": {}, "sources": {}}
     for path in sorted(paths):
-        is_module = path.is_relative_to(MODULES)
-        compiled = _module_artefact(path) if is_module else _compile(path, settings)
+        compiled = _module_artefact(path) if _is_module(path) else _compile(path, settings)
         output["contracts"] |= compiled["contracts"]
         output["sources"] |= compiled["sources"]
     return output
