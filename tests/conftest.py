@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+"""
+Settings shared by all tests.
+
+Hypothesis profiles: ``ci`` (default) is quick, ``nightly`` searches long,
+``debug`` prints every example. Choose with ``HYPOTHESIS_PROFILE=nightly``.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, Verbosity, settings
+
+# No deadlines: an example runs in an EVM whose first call compiles a contract.
+_common = {
+    "deadline": None,
+    "print_blob": True,
+    "suppress_health_check": [HealthCheck.too_slow],
+}
+settings.register_profile("ci", max_examples=50, stateful_step_count=25, **_common)
+settings.register_profile("nightly", max_examples=2_000, stateful_step_count=100, **_common)
+settings.register_profile("debug", max_examples=10, verbosity=Verbosity.verbose, **_common)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
