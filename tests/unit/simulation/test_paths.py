@@ -38,7 +38,7 @@ def test_path__any_seed__has_a_crash_and_a_squeeze(hours, seed):
 def test_path__funding__is_settled_every_eight_hours():
     path = jump_diffusion(48, 3, MONDAY)
     settled = [hour.closes_at for hour in path if hour.funding_rate is not None]
-    assert settled == [at for at in range(MONDAY + FUNDING_SECS, MONDAY + 49 * HOUR_SECS, 28_800)]
+    assert settled == list(range(MONDAY + FUNDING_SECS, MONDAY + 49 * HOUR_SECS, 28_800))
 
 
 @pytest.mark.parametrize("hours", [MIN_HOURS - 1, MAX_HOURS + 1])
