@@ -71,7 +71,6 @@ flag Fault:  # the order in which they are looked for
     IN_FUTURE
     STALE
 
-
 WAD: constant(uint256) = 10**18
 BPS: constant(uint256) = 10_000
 
@@ -192,9 +191,7 @@ def _feed(source: Source, name: String[13]) -> Feed:
     assert source.deviation_threshold_bps < BPS, concat("oracle: ", name, " threshold")
     decimals: uint256 = convert(staticcall IAggregatorV3(source.feed).decimals(), uint256)
     assert decimals <= MAX_DECIMALS, concat("oracle: ", name, " decimals")
-    return Feed(
-        source=source.feed, scale=10 ** (MAX_DECIMALS - decimals), max_age=source.max_age
-    )
+    return Feed(source=source.feed, scale=10**(MAX_DECIMALS - decimals), max_age=source.max_age)
 
 
 @internal

@@ -12,8 +12,7 @@
          buy dA:   pays      ceil(ceil(Q * dA / (A - dA)) / (1 - f))
          sell dA:  receives  floor(Q * d / (A + d)),  d = floor(dA * (1 - f))
 
-     No trade lowers k. Price and fee of a trade do not depend on its splitting except by
-     rounding, which is the pool's, and by fees, which deepen the pool.
+     No trade lowers k, and splitting a trade never makes it cheaper.
 @custom:units Raw asset and quote units; the fee is a share of what the trader pays in, WAD.
 @custom:rounding Against the trader.
 @custom:halt The owner takes the liquidity out; trades then fail. Nothing else is held here.

@@ -11,6 +11,7 @@
 """
 
 from ethereum.ercs import IERC20
+
 import token_ledger as ledger
 
 implements: IERC20

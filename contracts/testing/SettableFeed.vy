@@ -14,6 +14,7 @@ from interfaces import IAggregatorV3
 
 implements: IAggregatorV3
 
+
 struct Round:
     round_id: uint80
     answer: int256

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""Tokens, feeds, oracle and spot market in titanoboa, for tests of contracts."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import boa
+
+ROOT = Path(__file__).resolve().parents[1]
+CONTRACTS = ROOT / "contracts"
+NOBODY = "0x" + "00" * 20
+WAD = 10**18
+MAX_UINT = 2**256 - 1
+
+HOUR = 3_600  # seconds
+DAY = 86_400  # seconds
+ASSET_MAX_AGE = HOUR
+QUOTE_MAX_AGE = DAY
+MAX_DEVIATION_BPS = 100
+
+boa.interpret.set_search_paths([str(CONTRACTS)])
+
+
+@lru_cache
+def deployer(path: str) -> Any:
+    """Return the compiled contract, once in a run; `path` is relative to ``contracts/``."""
+    return boa.load_partial(str(CONTRACTS / path))
+
+
+def deploy_token(decimals: int, symbol: str = "TKN") -> Any:
+    return deployer("testing/MintableToken.vy").deploy(f"Token {symbol}", symbol, decimals)
+
+
+def deploy_feed(answer: int, decimals: int = 8) -> Any:
+    return deployer("testing/SettableFeed.vy").deploy(decimals, answer)
+
+
+def source(feed: Any, max_age: int, threshold_bps: int = 50) -> tuple[str, int, int]:
+    """Return one feed as the oracle's constructor takes it; `None` is an absent witness."""
+    return (NOBODY, 0, 0) if feed is None else (str(feed.address), max_age, threshold_bps)
+
+
+def deploy_oracle(
+    asset: Any, quote: Any, asset_witness: Any = None, quote_witness: Any = None
+) -> Any:
+    return deployer("PriceOracle.vy").deploy(
+        source(asset, ASSET_MAX_AGE),
+        source(asset_witness, ASSET_MAX_AGE),
+        source(quote, QUOTE_MAX_AGE, 25),
+        source(quote_witness, QUOTE_MAX_AGE, 25),
+        MAX_DEVIATION_BPS,
+    )
+
+
+def deploy_spot(
+    asset_decimals: int = 18, quote_decimals: int = 6, fee_wad: int = 3 * 10**15
+) -> tuple[Any, Any, Any]:
+    """Return asset, quote and an empty spot market owned by the environment's account."""
+    asset, quote = deploy_token(asset_decimals, "ETH"), deploy_token(quote_decimals, "USDC")
+    return asset, quote, deployer("SpotMarket.vy").deploy(asset.address, quote.address, fee_wad)
+
+
+def fund(account: str, spender: Any, *tokens: Any, amount: int = 2**118) -> None:
+    """Give `account` tokens that `spender` may take."""
+    for token in tokens:
+        token.mint(account, amount)
+        token.approve(spender.address, MAX_UINT, sender=account)
