@@ -15,6 +15,9 @@ REQUIRED_KB := 3000000 # kilobytes free: environments 0.9 GB, caches and artefac
 UV_VERSION := 0.13.9
 WORKERS ?= 2
 
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+NPM_FLAGS := --no-audit --no-fund --no-update-notifier --loglevel=error
+
 # Node.js of the environment serves when the machine has none.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Brownie, npm and pip write into the home directory and fail without one.
@@ -31,6 +34,7 @@ help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 install: $(STAMPS)/compiled ## Install everything and compile the contracts.
+	@:
 
 demo: install ## Run the demo: NODE=anvil|ganache HOURS= SEED= DATA=file.csv
 	@$(BIN)/python -m scripts.demo $(if $(NODE),--node '$(NODE)') $(if $(HOURS),--hours '$(HOURS)') \
@@ -58,7 +62,7 @@ lock: $(VENV)/lock/bin/uv ## Resolve the lock files anew (UPGRADE=1 takes new ve
 	@$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra dev -o requirements.lock
 	@$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --constraint requirements.lock -o requirements-keeper.lock
 	@$(UV) $(if $(UPGRADE),--upgrade) --group node -o requirements-node.lock
-	@npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
+	@npm install --package-lock-only --omit-lockfile-registry-resolved $(NPM_FLAGS)
 
 clean: ## Remove artefacts and caches, keep what was installed.
 	@rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis $(STAMPS)/compiled
@@ -83,22 +87,25 @@ $(BIN)/python:
 	"$$python" -m venv $(VENV) >/dev/null 2>&1 \
 		|| { rm -rf $(VENV); echo "Python cannot make virtual environments: install its package python3-venv"; exit 1; }
 
+# The few source packages are built by tools from the lock as well, not by whatever is newest.
 $(STAMPS)/python: requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing Python packages (once, about a minute)"
 	@mkdir -p $(STAMPS) "$$HOME"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock \
+	@awk '/^[a-z]/ { wanted = /^(packaging|setuptools|wheel)==/ } wanted' requirements.lock > $(STAMPS)/build.lock
+	@$(PIP) --require-hashes -r $(STAMPS)/build.lock \
+		&& $(PIP) --require-hashes --no-build-isolation --use-pep517 -r requirements.lock \
 		|| { echo "Python packages could not be installed: is the package index reachable?"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(NODE_STAMP): package.json package-lock.json requirements-node.lock | $(STAMPS)/python
 	@if ! { command -v node && command -v npm; } >/dev/null; then \
 		echo "Installing Node.js into $(VENV)"; \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-node.lock \
+		$(PIP) --require-hashes -r requirements-node.lock \
 			|| { echo "Node.js could not be installed: is the package index reachable?"; exit 1; }; \
 	fi
 	@echo "Installing Anvil and Ganache"
-	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null \
+	@npm ci --ignore-scripts $(NPM_FLAGS) >/dev/null \
 		|| { echo "Anvil and Ganache could not be installed: is the npm registry reachable?"; exit 1; }
 	@touch $@
 
@@ -108,4 +115,4 @@ $(STAMPS)/compiled: $(CONTRACTS) brownie_hooks.py brownie-config.yaml $(STAMPS)/
 
 $(VENV)/lock/bin/uv: | $(BIN)/python
 	@$(BIN)/python -m venv $(VENV)/lock
-	@$(VENV)/lock/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
