@@ -47,7 +47,7 @@ lint: $(STAMPS)/python ## Check style and types, change nothing.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/mamushi --line-length 100 --quiet --check contracts \
+	@$(BIN)/mamushi --line-length 100 --check contracts \
 		|| { echo "contracts are not formatted: run \`make format\`"; exit 1; }
 
 format: $(STAMPS)/python ## Format Python and Vyper.
