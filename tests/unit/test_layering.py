@@ -21,6 +21,10 @@ ORDER = (
     "risk",
     "plan",
     "outcome",
+    "explain",
+    "margins",
+    "situation",
+    "settlement",
     "strategy",
     "guard",
 )

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""
+What the operator wants within what the contracts allow. Integers only, read once at start.
+
+Every bound here may only tighten the one on chain; `decide` takes the stricter of the two.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+
+from keeper.units import BPS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """
+    The rules of one decision.
+
+    Parameters
+    ----------
+    trigger_bps : int
+        Drift at which hedging starts. The chain's inner band counts if it is wider.
+    target_bps : int
+        Drift, on the side it came from, at which hedging ends. Under `trigger_bps`.
+    min_trade_bps : int
+        Smallest trade worth its gas, share of equity.
+    max_trade_bps : int
+        Largest trade of one plan, share of equity; a larger gap is closed in steps.
+    slippage_bps, cost_bound_bps : int
+        Own bounds on a fill against the index and on cost over turnover.
+    limit_tolerance_bps : int
+        How much worse than expected a fill may be before the plan's limit price refuses it.
+    budget_use_bps : int
+        Share of what is left in the chain's cost and turnover buckets that a plan may use.
+    distance_low_bps, distance_target_bps, distance_high_bps : int
+        Move of the price, against the position, to liquidation: under `low` margin is topped up
+        to `target`, over `high` it is taken back to `target`.
+    margin_buffer_bps : int
+        Margin over the chain's own target ratio, share of it.
+    idle_reserve_bps : int
+        Share of equity kept idle for exits unless margin is under the chain's floor.
+    settle_trigger_bps, settle_target_bps : int
+        Quote profit or debt, share of NAV, at which it is turned into or paid from assets, and
+        what is left of it.
+    deadline_secs : int
+        Life of a plan in chain time.
+    max_price_age_secs : int
+        Oldest oracle answer to trade on.
+    max_premium_gap_bps : int
+        Largest difference of the venue's premium from its mean to trade on, unless urgent.
+    """
+
+    trigger_bps: int = 150
+    target_bps: int = 0
+    min_trade_bps: int = 5
+    max_trade_bps: int = BPS
+    slippage_bps: int = 100
+    cost_bound_bps: int = 100
+    limit_tolerance_bps: int = 20
+    budget_use_bps: int = 9_000
+    distance_low_bps: int = 2_500
+    distance_target_bps: int = 4_000
+    distance_high_bps: int = 8_000
+    margin_buffer_bps: int = 1_000
+    idle_reserve_bps: int = 200
+    settle_trigger_bps: int = 1_500
+    settle_target_bps: int = 0
+    deadline_secs: int = 600
+    max_price_age_secs: int = 3_900
+    max_premium_gap_bps: int = 200
+
+    def encode(self) -> bytes:
+        """Return the canonical text that is hashed and recorded."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+
+
+def decode_policy(text: bytes) -> Policy:
+    """Return the policy that `encode` wrote."""
+    return Policy(**json.loads(text))
+
+
+def policy_fault(policy: Policy) -> str | None:
+    """Return what makes a policy unusable, naming the field, or None."""
+    for field in fields(policy):
+        if getattr(policy, field.name) < 0:
+            return f"{field.name}: must not be negative"
+    ordered = (
+        ("target_bps", "trigger_bps"),
+        ("distance_low_bps", "distance_target_bps"),
+        ("distance_target_bps", "distance_high_bps"),
+        ("settle_target_bps", "settle_trigger_bps"),
+    )
+    for lower, upper in ordered:
+        if getattr(policy, lower) >= getattr(policy, upper):
+            return f"{lower}: must be under {upper}"
+    if policy.deadline_secs == 0:
+        return "deadline_secs: must be positive"
+    return _share_fault(policy)
+
+
+def _share_fault(policy: Policy) -> str | None:
+    for name in ("max_trade_bps", "slippage_bps", "budget_use_bps", "idle_reserve_bps"):
+        if not 0 <= getattr(policy, name) <= BPS:
+            return f"{name}: must be at most {BPS}"
+    if not 0 < policy.max_trade_bps:
+        return "max_trade_bps: must be positive"
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What a decision must know of the ones before it; recorded with each tick."""
+
+    hedging: bool = False  # between the trigger and the target: keep going
+
+    def encode(self) -> bytes:
+        """Return the canonical text that is hashed and recorded."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+
+
+def decode_memory(text: bytes) -> Memory:
+    """Return the memory that `encode` wrote."""
+    return Memory(**json.loads(text))

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: MIT
+"""
+Turning quote profit into assets and paying quote debt from assets, with delta unchanged.
+
+Debt: sell a of the asset at the spot pool, buy a of the hedge back, put the proceeds into the
+venue. Profit: take quote from idle and from what the venue releases, buy a of the asset, sell a
+more of the hedge. Unrealised profit stays where it is: a venue does not pay it out.
+
+Assets to sell come from idle. What is missing there is taken out of the venue after the
+buy-back, before the spot trade; the proceeds then go in with a second leg.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from keeper.curve import after_trade, spot_buy_cost_up, spot_sell_proceeds_down
+from keeper.margins import assets_needed
+from keeper.outcome import Impossible, slippage_bound_bps
+from keeper.plan import Leg, Plan
+from keeper.situation import (
+    Draft,
+    Situation,
+    Wish,
+    limit_price_wad,
+    margin_in,
+    secured,
+    sized,
+    worst_price_wad,
+)
+from keeper.snapshot import VenueSnapshot
+from keeper.units import (
+    BPS,
+    Assets,
+    Quote,
+    Wad,
+    div_ceil,
+    div_floor,
+    mul_div_down,
+    positive_part,
+)
+
+
+def settle(situation: Situation) -> Wish:
+    """Settle quote profit or debt when it is over its trigger."""
+    sheet, policy, nav = situation.sheet, situation.policy, situation.risk.nav
+    sheet.read("settle_trigger_bps", "policy", policy.settle_trigger_bps, "bps of NAV")
+    trigger = sheet.derive(
+        "settle_trigger",
+        "div_floor(nav * settle_trigger_bps, 10000)",
+        div_floor(nav * policy.settle_trigger_bps, BPS),
+        "quote",
+    )
+    kept = div_floor(nav * policy.settle_target_bps, BPS)
+    if -situation.risk.quote_value > trigger:
+        return _pay_debt(situation, -situation.risk.quote_value - kept, "quote debt")
+    released = [(_released(situation, venue), venue) for venue in situation.vault.venues]
+    if not released:
+        return None
+    most, venue = max(released, key=lambda pair: pair[0])
+    available = situation.vault.state.idle_quote + most
+    sheet.search("quote_available", "idle and what a venue releases", available, "quote")
+    if available > trigger:
+        return _spend_profit(situation, venue, available - kept, "quote profit")
+    return None
+
+
+def rescue(situation: Situation) -> Wish:
+    """When margin is low and nothing idle is left: pay debt, else buy back some hedge."""
+    weak = _weakest(situation)
+    if weak is None:
+        return None
+    if situation.risk.quote_value < 0:
+        wish = _pay_debt(situation, -situation.risk.quote_value, "margin is low")
+        if isinstance(wish, Draft) or not situation.risk.margin_urgent:
+            return wish
+    if situation.risk.margin_urgent:
+        return _reduce(situation, weak)
+    return None
+
+
+def _weakest(situation: Situation) -> VenueSnapshot | None:
+    low = [
+        venue
+        for venue in situation.vault.venues
+        if venue.margin.delta
+        and venue.margin.assets
+        < assets_needed(venue.market, venue.margin, situation.scale, situation.levels.low)
+    ]
+    return min(
+        low,
+        key=lambda venue: div_floor(venue.margin.equity * BPS, max(venue.margin.maintenance, 1)),
+        default=None,
+    )
+
+
+def _reduce(situation: Situation, venue: VenueSnapshot) -> Wish:
+    """Buy hedge back until half of what is missing to the urgent band is used."""
+    limits, risk = situation.vault.limits, situation.risk
+    side = -1 if venue.margin.delta > 0 else 1
+    spare = mul_div_down(positive_part(risk.equity), limits.urgent_band_bps, BPS)
+    cap = min(abs(venue.margin.delta), limits.max_trade, spare - side * risk.gap)
+
+    def plan_of(size: int) -> Plan:
+        limit = limit_price_wad(situation, venue.market, side * size)
+        return situation.plan(
+            Leg(venue=venue.venue, size=Assets(side * size), limit_price_wad=limit)
+        )
+
+    if cap <= 0:
+        return "margin is low and the hedge cannot be reduced within the urgent band"
+    return sized(situation, mul_div_down(cap, 9_900, BPS), plan_of, "margin is under its floor")
+
+
+def _pay_debt(situation: Situation, debt: int, reason: str) -> Wish:
+    shorts = [venue for venue in situation.vault.venues if venue.margin.delta < 0]
+    if not shorts:
+        return None
+    venue = min(shorts, key=lambda v: v.margin.quote + v.margin.profit)
+    cap = min(
+        situation.scale.assets_up(debt),
+        -venue.margin.delta,
+        situation.vault.limits.max_trade,
+    )
+    situation.sheet.search("debt_assets", "assets that the debt is worth", cap, "assets")
+    return _drafted(situation, cap, reason, lambda a: _debt_plan(situation, venue, a))
+
+
+def _spend_profit(situation: Situation, venue: VenueSnapshot, quote: int, reason: str) -> Wish:
+    bought = min(situation.scale.assets_down(quote), situation.vault.limits.max_trade)
+    situation.sheet.search("profit_assets", "assets that the quote buys", bought, "assets")
+    return _drafted(situation, bought, reason, lambda a: _profit_plan(situation, venue, a, quote))
+
+
+def _drafted(
+    situation: Situation, cap: int, reason: str, plan_of: Callable[[int], Plan | str]
+) -> Wish:
+    if cap < situation.least_trade:
+        return None
+
+    def checked(size: int) -> Plan | str:
+        if size == 0:
+            return "nothing"
+        try:
+            return plan_of(size)
+        except (Impossible, ValueError) as impossible:
+            return str(impossible)
+
+    return sized(situation, cap, checked, reason)
+
+
+def _debt_plan(situation: Situation, venue: VenueSnapshot, sold: int) -> Plan:
+    vault, scale = situation.vault, situation.scale
+    limit = _spot_limit(situation, -sold, spot_sell_proceeds_down(vault, sold))
+    proceeds = div_floor(sold * limit, scale.divisor)  # at least
+    size = Assets(sold)
+    bought = Leg(
+        venue=venue.venue,
+        size=size,
+        limit_price_wad=limit_price_wad(situation, venue.market, sold),
+    )
+    _, account = after_trade(venue.market, venue.margin, sold, scale)
+    debt = positive_part(-account.quote)
+    paid = Quote(min(debt, vault.state.idle_quote + proceeds))
+    if vault.idle_assets >= sold:
+        return situation.plan(
+            replace(bought, margin_quote=paid), spot_assets=-sold, spot_limit_price_wad=limit
+        )
+    missing = Assets(sold - vault.idle_assets)
+    return situation.plan(
+        replace(bought, margin_assets=Assets(-missing)),
+        *([Leg(venue=venue.venue, margin_quote=paid)] if paid else []),
+        spot_after=1,
+        spot_assets=-sold,
+        spot_limit_price_wad=limit,
+    )
+
+
+def _profit_plan(situation: Situation, venue: VenueSnapshot, bought: int, quote: int) -> Plan | str:
+    vault, scale = situation.vault, situation.scale
+    limit = _spot_limit(situation, bought, spot_buy_cost_up(vault, bought))
+    price = div_ceil(bought * limit, scale.divisor)  # at most
+    if price > quote:
+        return "the quote does not buy more"
+    taken = positive_part(price - vault.state.idle_quote)
+    market, account = after_trade(venue.market, venue.margin, -bought, scale)
+    account = replace(
+        account, quote=Quote(account.quote - taken), equity=Quote(account.equity - taken)
+    )
+    grown = replace(situation, vault=replace(vault, idle_assets=Assets(vault.idle_assets + bought)))
+    added = margin_in(grown, market, account, venue, must=True)
+    if isinstance(added, str):
+        return added
+    sold = Leg(
+        venue=venue.venue,
+        size=Assets(-bought),
+        margin_assets=added,
+        limit_price_wad=limit_price_wad(situation, venue.market, -bought),
+    )
+    if taken == 0:
+        return situation.plan(sold, spot_assets=bought, spot_limit_price_wad=limit)
+    return situation.plan(
+        Leg(venue=venue.venue, margin_quote=Quote(-taken)),
+        sold,
+        spot_after=1,
+        spot_assets=bought,
+        spot_limit_price_wad=limit,
+    )
+
+
+def _spot_limit(situation: Situation, assets: int, quote: int) -> Wad:
+    """Return the worst price of the spot trade, fee included."""
+    vault, policy, scale = situation.vault, situation.policy, situation.scale
+    rounding = div_ceil if assets > 0 else div_floor
+    expected = rounding(quote * scale.divisor, abs(assets))
+    bound = slippage_bound_bps(vault, policy, urgent=situation.risk.urgent)
+    return worst_price_wad(
+        expected, scale.price_wad, bound, policy.limit_tolerance_bps, 1 if assets > 0 else -1
+    )
+
+
+def _released(situation: Situation, venue: VenueSnapshot) -> Quote:
+    """Return quote that the venue would pay out and still hold its target margin."""
+    margin = secured(venue.margin)
+    if margin.quote <= 0:
+        return Quote(0)
+    need = assets_needed(
+        venue.market, replace(margin, quote=Quote(0)), situation.scale, situation.levels.target
+    )
+    lacking = positive_part(need - margin.assets)
+    return Quote(positive_part(margin.quote - situation.scale.value_up(lacking)))

@@ -1,0 +1,415 @@
+# SPDX-License-Identifier: MIT
+"""
+The decision: what to do about one vault, from one snapshot. Pure; integers only.
+
+Live, dry run, replay and backtest call `decide`. Order of what it may want:
+
+1. hedge    drift over the trigger, and on until the target is reached (hysteresis); the leg
+            brings the margin that the new position needs
+2. top up   margin under its low level, from idle assets and idle quote; always allowed
+3. rescue   margin under its low level and nothing idle: settle debt (see `settlement`), else buy
+            back hedge as far as the urgent band allows
+4. settle   quote profit or debt over its trigger, through the spot pool, delta unchanged
+5. take     margin over its high level back to idle
+
+The cooldown holds back what trades, unless drift is over the urgent band or margin under the
+floor; a pause lets only top-ups and reductions through. Every size is the largest that the
+contracts' limits and the operator's stricter ones let pass, and no plan is proposed that
+`outcome` finds broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from eth_utils.crypto import keccak
+
+from keeper.curve import after_trade, scale_of, trade_cost_up
+from keeper.explain import Line, Sheet
+from keeper.margins import assets_needed, levels
+from keeper.plan import Leg, Plan
+from keeper.policy import Memory, Policy
+from keeper.risk import Risk, VenueRisk, assess
+from keeper.settlement import rescue, settle
+from keeper.situation import (
+    Draft,
+    Situation,
+    Wish,
+    explain_plan,
+    limit_price_wad,
+    margin_in,
+    room,
+    secured,
+    sized,
+)
+from keeper.snapshot import Snapshot, VaultSnapshot, VenueSnapshot
+from keeper.units import BPS, WAD, Assets, Quote, div_ceil, mul_div_down, positive_part, sign
+
+DECISION_DOMAIN = b"hedgevault decision 1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Nothing to do, or not now."""
+
+    decision_id: bytes
+    reason: str
+    lines: tuple[Line, ...]
+    memory: Memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebalance:
+    """A plan that is worth sending."""
+
+    decision_id: bytes
+    reason: str
+    lines: tuple[Line, ...]
+    memory: Memory
+    plan: Plan
+    urgent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """The snapshot must not be traded on."""
+
+    decision_id: bytes
+    reason: str
+    lines: tuple[Line, ...]
+    memory: Memory
+
+
+Decision = Hold | Rebalance | Refuse
+
+
+def decide(snapshot: Snapshot, policy: Policy, memory: Memory) -> Decision:
+    """
+    Return what to do about a vault.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        The vault at one block; time is the block's.
+    policy : Policy
+        The operator's rules.
+    memory : Memory
+        What the decision before this one left.
+
+    Returns
+    -------
+    Decision
+        With the sum behind it and the memory for the next.
+
+    Notes
+    -----
+    The same arguments give the same decision to the bit, its id included.
+    """
+    identity = decision_id(snapshot, policy, memory)
+    sheet = Sheet()
+    unusable = _unusable(snapshot, policy, sheet)
+    if unusable is not None:
+        return Refuse(decision_id=identity, reason=unusable, lines=sheet.lines(), memory=memory)
+    risk = assess(snapshot.vault)
+    scale = scale_of(snapshot.vault)
+    explain_risk(sheet, snapshot.vault, risk)
+    situation = Situation(
+        decision_id=identity,
+        at=snapshot.block.at,
+        vault=snapshot.vault,
+        policy=policy,
+        risk=risk,
+        scale=scale,
+        levels=levels(policy, snapshot.vault.limits),
+        sheet=sheet,
+    )
+    hedging = _hedging(situation, memory)
+    wish = _wish(situation, hedging)
+    return _decision(situation, wish, Memory(hedging=hedging))
+
+
+def decision_id(snapshot: Snapshot, policy: Policy, memory: Memory) -> bytes:
+    """Return the hash of everything that a decision rests on."""
+    block = snapshot.block
+    where = f"{block.number}|{block.hash}|{block.at}".encode()
+    parts = (DECISION_DOMAIN, where, snapshot.words, policy.encode(), memory.encode())
+    return keccak(b"".join(keccak(part) for part in parts))
+
+
+def _decision(situation: Situation, wish: Draft | str, memory: Memory) -> Decision:
+    common = {
+        "decision_id": situation.decision_id,
+        "lines": situation.sheet.lines(),
+        "memory": memory,
+    }
+    if isinstance(wish, str):
+        return Hold(reason=wish, **common)  # type: ignore[arg-type]
+    return Rebalance(
+        reason=wish.reason,
+        plan=wish.plan,
+        urgent=situation.risk.urgent,
+        **common,  # type: ignore[arg-type]
+    )
+
+
+def _unusable(snapshot: Snapshot, policy: Policy, sheet: Sheet) -> str | None:
+    vault, now = snapshot.vault, snapshot.block.at
+    if not vault.price_ok:
+        return f"no price: {vault.price_reason or 'the oracle gives none'}"
+    if vault.price_wad <= 0:
+        return "no price: zero"
+    sheet.read("now_at", "block", now, "s")
+    sheet.read("price_updated_at", "oracle", vault.price_updated_at, "s")
+    age = sheet.derive(
+        "price_age_secs", "now_at - price_updated_at", now - vault.price_updated_at, "s"
+    )
+    if age < 0:
+        return f"the price is from {-age} s in the future"
+    if age > policy.max_price_age_secs:
+        return f"the price is {age} s old, allowed are {policy.max_price_age_secs} s"
+    return None
+
+
+def explain_risk(sheet: Sheet, vault: VaultSnapshot, risk: Risk) -> None:
+    """Write down how equity, delta, gap and drift come about."""
+    sheet.read("price_wad", "oracle", vault.price_wad, "quote per asset, WAD")
+    sheet.read("price_divisor", "decimals", scale_of(vault).divisor, "")
+    sheet.read("hedge_ratio_bps", "book", vault.state.hedge_ratio_bps, "bps")
+    sheet.read("idle_assets", "vault", vault.idle_assets, "assets")
+    sheet.read("idle_quote", "book", vault.state.idle_quote, "quote")
+    for i, venue in enumerate(vault.venues):
+        sheet.read(f"margin_assets_{i}", f"venue {i}", venue.margin.assets, "assets")
+        sheet.read(f"margin_quote_{i}", f"venue {i}", venue.margin.quote, "quote")
+        sheet.read(f"profit_{i}", f"venue {i}", venue.margin.profit, "quote")
+        sheet.read(f"delta_{i}", f"venue {i}", venue.margin.delta, "assets")
+    each = range(len(vault.venues))
+    sheet.derive(
+        "assets_held", _sum("idle_assets", "margin_assets_{}", each), risk.assets_held, "assets"
+    )
+    quote_sum = _sum("idle_quote", "margin_quote_{0} + profit_{0}", each)
+    sheet.derive("quote_value", quote_sum, risk.quote_value, "quote")
+    sheet.derive(
+        "nav",
+        "div_floor(assets_held * price_wad, price_divisor) + quote_value",
+        risk.nav,
+        "quote",
+    )
+    sheet.derive(
+        "equity",
+        "assets_held + div_floor(quote_value * price_divisor, price_wad)",
+        risk.equity,
+        "assets",
+    )
+    sheet.derive("delta", _sum("assets_held", "delta_{}", each), risk.delta, "assets")
+    sheet.derive(
+        "target_delta", "div_floor((10000 - hedge_ratio_bps) * equity, 10000)", risk.target_delta,
+        "assets",
+    )  # fmt: skip
+    sheet.derive("gap", "delta - target_delta", risk.gap, "assets, too long positive")
+    if risk.drift_bps is not None and risk.exposure_bps is not None:
+        sheet.derive("exposure_bps", "div_floor(delta * 10000, equity)", risk.exposure_bps, "bps")
+        sheet.derive("drift_bps", "div_ceil(abs(gap) * 10000, equity)", risk.drift_bps, "bps")
+    for i, (venue, figures) in enumerate(zip(vault.venues, risk.venues, strict=True)):
+        _explain_venue(sheet, i, venue, figures)
+
+
+def _explain_venue(sheet: Sheet, i: int, venue: VenueSnapshot, figures: VenueRisk) -> None:
+    sheet.read(f"basis_bps_{i}", "mark against index", figures.basis_bps, "bps")
+    sheet.read(f"funding_year_bps_{i}", "rate x 1,095, longs pay", figures.funding_year_bps, "bps")
+    sheet.read(f"margin_equity_{i}", f"venue {i}", venue.margin.equity, "quote")
+    sheet.read(f"maintenance_{i}", f"venue {i}", venue.margin.maintenance, "quote")
+    if figures.margin_ratio_bps is not None:
+        sheet.derive(
+            f"margin_ratio_bps_{i}",
+            f"div_floor(margin_equity_{i} * 10000, maintenance_{i})",
+            figures.margin_ratio_bps,
+            "bps",
+        )
+    if figures.liquidation_price_wad is not None and figures.distance_bps is not None:
+        source = "where equity meets maintenance"
+        sheet.read(f"liquidation_price_wad_{i}", source, figures.liquidation_price_wad, "WAD")
+        sheet.read(f"distance_bps_{i}", "move to that price", figures.distance_bps, "bps")
+
+
+def _sum(first: str, term: str, each: range) -> str:
+    return " + ".join([first, *(term.format(i) for i in each)])
+
+
+def _hedging(situation: Situation, memory: Memory) -> bool:
+    """Return whether drift is being closed: from over the trigger until inside the inner band."""
+    drift, sheet = situation.risk.drift_bps, situation.sheet
+    if drift is None:
+        return False
+    inner = situation.vault.limits.inner_band_bps
+    sheet.read("inner_band_bps", "book", inner, "bps")
+    sheet.read("policy_trigger_bps", "policy", situation.policy.trigger_bps, "bps")
+    trigger = sheet.derive(
+        "trigger_bps",
+        "max(inner_band_bps, policy_trigger_bps)",
+        max(inner, situation.policy.trigger_bps),
+        "bps",
+    )
+    sheet.read("was_hedging", "memory", int(memory.hedging), "")
+    if drift > trigger:
+        return True
+    return memory.hedging and drift > max(inner, situation.policy.target_bps)
+
+
+def _wish(situation: Situation, hedging: bool) -> Draft | str:
+    if situation.risk.equity <= 0:
+        risk = situation.risk
+        if risk.assets_held == risk.delta == 0 <= risk.quote_value:
+            return "the vault is empty"
+        return "equity is not positive: a person must look"
+    parts: list[Callable[[Situation], Wish]] = [top_up, rescue, settle, take_back]
+    if hedging:
+        parts.insert(0, hedge)
+    whys = []
+    for part in parts:
+        wish = part(situation)
+        if isinstance(wish, Draft):
+            return wish
+        if wish is not None:
+            whys.append(wish)
+    return "; ".join(whys) if whys else _calm(situation)
+
+
+def _calm(situation: Situation) -> str:
+    drift = situation.risk.drift_bps
+    band = max(situation.vault.limits.inner_band_bps, situation.policy.trigger_bps)
+    return f"drift {drift} bps is inside the band of {band} bps"
+
+
+def hedge(situation: Situation) -> Wish:
+    """Close the gap to the target, as far as one plan may."""
+    risk, policy, sheet = situation.risk, situation.policy, situation.sheet
+    wanted = _wanted(situation)
+    if wanted == 0:
+        return None
+    direction = sign(wanted)
+    sheet.read("max_trade", "book", situation.vault.limits.max_trade, "assets")
+    sheet.read("max_trade_bps", "policy", policy.max_trade_bps, "bps")
+    cap = sheet.derive(
+        "cap",
+        "min(abs(wanted), max_trade, max(div_floor(equity * max_trade_bps, 10000), 1))",
+        min(
+            abs(wanted),
+            situation.vault.limits.max_trade,
+            max(mul_div_down(risk.equity, policy.max_trade_bps, BPS), 1),
+        ),
+        "assets",
+    )
+    if not situation.vault.venues:
+        return "the vault has no venue"
+    venue = _cheapest(situation, direction * cap)
+    away = _premium_away(situation, venue, direction)
+    if away is not None:
+        return away
+    return sized(
+        situation,
+        cap,
+        lambda size: _hedge_plan(situation, venue, direction * size),
+        f"drift {risk.drift_bps} bps",
+    )
+
+
+def _wanted(situation: Situation) -> int:
+    risk, sheet = situation.risk, situation.sheet
+    if risk.equity <= situation.vault.limits.min_equity:
+        return sheet.derive("wanted", "-delta", -risk.delta, "assets, bought positive")
+    sheet.read("target_bps", "policy", situation.policy.target_bps, "bps")
+    kept = sign(risk.gap) * mul_div_down(risk.equity, situation.policy.target_bps, BPS)
+    sheet.derive("kept", "sign(gap) * div_floor(equity * target_bps, 10000)", kept, "assets")
+    wanted = sheet.derive("wanted", "kept - gap", kept - risk.gap, "assets, bought positive")
+    return wanted if sign(wanted) == -sign(risk.gap) else 0
+
+
+def _cheapest(situation: Situation, size: int) -> VenueSnapshot:
+    """Return the venue where `size` costs least. One venue a plan; splitting is routing's."""
+    return min(
+        situation.vault.venues,
+        key=lambda venue: trade_cost_up(venue.market, size, situation.scale),
+    )
+
+
+def _premium_away(situation: Situation, venue: VenueSnapshot, direction: int) -> str | None:
+    market = venue.market
+    away = direction * (market.premium_wad - market.mean_premium_wad)
+    away_bps = div_ceil(away * BPS, WAD)
+    if away_bps > situation.policy.max_premium_gap_bps and not situation.risk.urgent:
+        return f"the premium is {away_bps} bps worse than its mean"
+    return None
+
+
+def _hedge_plan(situation: Situation, venue: VenueSnapshot, size: int) -> Plan | str:
+    market, margin = after_trade(venue.market, venue.margin, size, situation.scale)
+    raises = abs(margin.delta) > abs(venue.margin.delta)
+    assets = margin_in(situation, market, margin, venue, must=raises)
+    if isinstance(assets, str):
+        return assets
+    return situation.plan(
+        Leg(
+            venue=venue.venue,
+            size=Assets(size),
+            margin_assets=assets,
+            limit_price_wad=limit_price_wad(situation, venue.market, size),
+        )
+    )
+
+
+def top_up(situation: Situation) -> Wish:
+    """Add margin where a venue has less than its low level."""
+    legs, short = [], False
+    for i, venue in enumerate(situation.vault.venues):
+        low = assets_needed(venue.market, venue.margin, situation.scale, situation.levels.low)
+        situation.sheet.search(f"margin_low_{i}", "least assets for the low level", low, "assets")
+        if venue.margin.assets >= low:
+            continue
+        short = True
+        leg = _top_up_leg(situation, venue)
+        if leg is not None:
+            legs.append(leg)
+    if not legs:
+        return "margin is low and nothing idle can be added" if short else None
+    plan = situation.plan(*legs)
+    broken = situation.fault(plan)
+    if broken is not None:
+        return f"margin is low, but {broken}"
+    explain_plan(situation, plan)
+    return Draft(plan=plan, reason="margin is low")
+
+
+def _top_up_leg(situation: Situation, venue: VenueSnapshot) -> Leg | None:
+    debt = positive_part(-venue.margin.quote)
+    space = room(situation, venue.margin, venue)
+    quote = min(debt, situation.vault.state.idle_quote, situation.scale.value_down(space))
+    target = assets_needed(venue.market, venue.margin, situation.scale, situation.levels.target)
+    space -= situation.scale.assets_up(quote)
+    assets = min(target - venue.margin.assets, situation.spare_idle, positive_part(space))
+    if quote == 0 and assets < min(situation.least_trade, target - venue.margin.assets):
+        return None
+    return Leg(venue=venue.venue, margin_assets=Assets(assets), margin_quote=Quote(quote))
+
+
+def take_back(situation: Situation) -> Wish:
+    """Take margin over the high level back to idle."""
+    legs = []
+    for i, venue in enumerate(situation.vault.venues):
+        margin = secured(venue.margin)
+        high = assets_needed(venue.market, margin, situation.scale, situation.levels.high)
+        situation.sheet.search(
+            f"margin_high_{i}", "least assets for the high level", high, "assets"
+        )
+        target = assets_needed(venue.market, margin, situation.scale, situation.levels.target)
+        surplus = venue.margin.assets - target
+        if venue.margin.assets > high and surplus >= situation.least_trade:
+            legs.append(Leg(venue=venue.venue, margin_assets=Assets(-surplus)))
+    if not legs:
+        return None
+    plan = situation.plan(*legs)
+    broken = situation.fault(plan)
+    if broken is not None:
+        return f"margin is high, but {broken}"
+    explain_plan(situation, plan)
+    return Draft(plan=plan, reason="margin is high")
