@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Brownie scripts for depositors, operators and the demo."""

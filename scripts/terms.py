@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""
+The terms that a new system gets, with unit and reason, in this one place.
+
+They suit ETH against USDC. Amounts scale with the tokens' decimals; shares and
+rates do not. Both records list their fields in the order of the contracts'
+structs, `IPerpVenue.Terms` and `IHedgeBook.Limits`; a test compares the names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from typing import Final
+
+WAD: Final = 10**18
+PER_CENT: Final = 10**16  # WAD
+BASIS_POINT: Final = 10**14  # WAD
+
+HEDGE_RATIO_BPS: Final = 10_000  # no econometric ratio beats 1:1 on the same coin (quant.md 1)
+MIN_HEDGE_RATIO_BPS: Final = 5_000  # under it the name "hedged" would mislead
+MAX_HEDGE_RATIO_BPS: Final = 10_500  # minimum-variance ratios stay within 1 % of 1
+ALLOTMENT_BPS: Final = 8_000  # of NAV at the only venue; a halved price leaves 70 % there
+SPOT_FEE_WAD: Final = 5 * BASIS_POINT  # the usual tier for ETH against USDC
+MAX_DEVIATION_BPS: Final = 200  # of feeds that each may lag by 50 bp, twice over
+
+ASSET_MAX_AGE_SECS: Final = 4_500  # heartbeat of an hour and a quarter more
+QUOTE_MAX_AGE_SECS: Final = 90_000  # heartbeat of a day and an hour more
+ASSET_THRESHOLD_BPS: Final = 50  # the move that ETH / USD feeds report at the latest
+QUOTE_THRESHOLD_BPS: Final = 25  # the same of USDC / USD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueTerms:
+    """Immutable terms of the perpetual market; units as in `IPerpVenue.Terms`."""
+
+    skew_scale: int
+    max_side: int
+    min_size: int
+    premium_cap_wad: int
+    skew_share_wad: int
+    taker_fee_wad: int
+    maker_fee_wad: int
+    fund_share_wad: int
+    interest_wad: int
+    interest_band_wad: int
+    funding_cap_wad: int
+    initial_base_wad: int
+    initial_slope_wad: int
+    maintenance_share_wad: int
+    maintenance_buffer_wad: int
+    haircut_wad: int
+    discount_wad: int
+    penalty_wad: int
+    reward: int
+    reward_share_wad: int
+
+    def words(self) -> tuple[int, ...]:
+        """Return the struct as the ABI wants it."""
+        return astuple(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What every rebalance must keep to; units as in `IHedgeBook.Limits`."""
+
+    inner_band_bps: int
+    urgent_band_bps: int
+    min_step_bps: int
+    overshoot_bps: int
+    margin_floor_bps: int
+    margin_target_bps: int
+    cost_bound_bps: int
+    cost_budget_bps: int
+    turnover_budget_bps: int
+    urgent_reserve_bps: int
+    slippage_bps: int
+    urgent_slippage_bps: int
+    cooldown_secs: int
+    max_trade: int
+    min_equity: int
+    gap_share_bps: int
+    gap_floor: int
+
+    def words(self) -> tuple[int, ...]:
+        """Return the struct as the ABI wants it."""
+        return astuple(self)
+
+
+def venue_terms(asset_decimals: int, quote_decimals: int) -> VenueTerms:
+    """Return the default market: deep enough for a vault of 1,000 ETH."""
+    one_asset, one_quote = 10**asset_decimals, 10**quote_decimals
+    return VenueTerms(
+        skew_scale=100_000 * one_asset,  # a skew of 100 moves the mark by 10 bp
+        max_side=10_000 * one_asset,
+        min_size=one_asset // 100,  # smaller ones would not be worth liquidating
+        premium_cap_wad=3 * PER_CENT,  # the worst hourly basis in quant.md 2 is 2.6 %
+        skew_share_wad=50 * PER_CENT,  # a price that doubles costs the pool half its equity
+        taker_fee_wad=5 * BASIS_POINT,
+        maker_fee_wad=2 * BASIS_POINT,
+        fund_share_wad=20 * PER_CENT,
+        interest_wad=BASIS_POINT,  # 0.01 % per 8 h, the market's convention
+        interest_band_wad=5 * BASIS_POINT,  # 0.05 % per 8 h, the same
+        funding_cap_wad=75 * BASIS_POINT,  # 0.75 % per 8 h
+        initial_base_wad=10 * PER_CENT,
+        initial_slope_wad=WAD,  # a position of 1 % of the scale needs 1 % more
+        maintenance_share_wad=50 * PER_CENT,
+        maintenance_buffer_wad=50 * BASIS_POINT,
+        haircut_wad=10 * PER_CENT,
+        discount_wad=5 * PER_CENT,
+        penalty_wad=150 * BASIS_POINT,
+        reward=20 * one_quote,  # some 300,000 gas at 25 gwei and 2,500 a coin
+        reward_share_wad=50 * BASIS_POINT,
+    )
+
+
+def limits(asset_decimals: int) -> Limits:
+    """
+    Return the default limits of a vault with one venue.
+
+    Notes
+    -----
+    The margin levels follow from quant.md 5. With asset margin m (share of
+    NAV), haircut 10 % and maintenance 5.15 % of notional, a fully hedged short
+    is liquidated by a rise x where 0.9 m (1 + x) - x = 0.0515 (1 + x), and the
+    ratio is 0.9 m / 0.0515. A ratio of 6.7 (m = 0.383) survives x = 0.41 with
+    nobody acting; 4.8 (m = 0.275) survives 0.24, over the fastest hour of ETH
+    on record (0.236). Between the two the keeper tops up from what is idle.
+    """
+    one_asset = 10**asset_decimals
+    return Limits(
+        inner_band_bps=100,
+        urgent_band_bps=500,
+        min_step_bps=50,
+        overshoot_bps=50,
+        margin_floor_bps=48_000,
+        margin_target_bps=67_000,
+        cost_bound_bps=60,  # fee 5, half the premium of a hedge of 1,000 ETH 50
+        cost_budget_bps=100,  # of NAV in a day; a first hedge alone costs some 20
+        turnover_budget_bps=30_000,  # three times NAV in a day
+        urgent_reserve_bps=5_000,
+        slippage_bps=75,
+        urgent_slippage_bps=300,  # the premium cap
+        cooldown_secs=600,
+        max_trade=500 * one_asset,
+        min_equity=one_asset // 10,
+        gap_share_bps=2_000,
+        gap_floor=100 * one_asset,  # what may enter at once while the vault is small
+    )

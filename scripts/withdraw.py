@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""
+Take assets out of the vault.
+
+    brownie run withdraw main 1.5
+    brownie run withdraw main all alice --network <an added network>
+
+The amount is in whole tokens or `all`; `alice` is a Brownie account, on a local
+chain also the number of a test account.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.accounts import confirm, signer
+from scripts.amounts import BPS, parse, show, show_bps
+from scripts.calls import ScriptError, ask, contract, current, for_people, quiet, send
+from scripts.deployments import Deployment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """
+    What an exit would cost now.
+
+    `charge` is what the exit leaves to the other holders, asset units, rounded
+    up. `idle` and `margin` say where the assets come from.
+    """
+
+    assets: int
+    shares: int
+    charge: int
+    idle: int
+    margin: int
+
+
+@for_people
+def main(amount: str | None = None, account_name: str | None = None) -> None:
+    """Withdraw as a person would; see the file's docstring."""
+    quiet()
+    if amount is None:
+        raise ScriptError("say how much: `brownie run withdraw main 1.5`, or `all`")
+    deployment = current()
+    account = signer("depositor", account_name)
+    token = contract(deployment, "Asset")
+    decimals, symbol = int(token.decimals()), str(token.symbol())
+    assets = None if amount == "all" else parse(amount, decimals)
+    check(deployment, account, assets)
+    offer = quote(deployment, account, assets)
+    share_decimals = int(contract(deployment, "HedgeVault").decimals())
+    print(
+        f"\n{account} gives up  {show(offer.shares, share_decimals)} shares\n"
+        f"and receives  {show(offer.assets, decimals)} {symbol}: "
+        f"{show(offer.idle, decimals)} from idle, "
+        f"{show(offer.margin, decimals)} from margin\n"
+        f"The charge of {show(offer.charge, decimals)} {symbol} "
+        f"({show_bps(-(-offer.charge * BPS // offer.assets))}) stays in the vault."
+    )
+    confirm(f"withdraw {show(offer.assets, decimals)} {symbol} to {account}")
+    paid = withdraw(deployment, account, assets)
+    print(f"Done: {show(paid, decimals)} {symbol}.")
+
+
+def quote(deployment: Deployment, account: Any, assets: int | None) -> Offer:
+    """
+    Return what `withdraw` would cost now; `None` asks for all that can go.
+
+    Raises
+    ------
+    RefusedError
+        While the vault cannot price it.
+    """
+    vault = contract(deployment, "HedgeVault")
+    doing = "the withdrawal"
+    if assets is None:
+        shares = int(vault.maxRedeem(account))
+        assets = ask(account, vault.previewRedeem, shares, doing=doing)
+    else:
+        shares = ask(account, vault.previewWithdraw, assets, doing=doing)
+    worth = ask(account, vault.convertToAssets, shares, doing=doing)
+    idle = min(assets, int(vault.idle_assets()))
+    charge = max(0, worth - assets)
+    return Offer(assets=assets, shares=shares, charge=charge, idle=idle, margin=assets - idle)
+
+
+def check(deployment: Deployment, account: Any, assets: int | None) -> None:
+    """
+    Refuse what cannot work, with what would.
+
+    Raises
+    ------
+    ScriptError
+        If the account or what is liquid does not suffice.
+    """
+    token, vault = contract(deployment, "Asset"), contract(deployment, "HedgeVault")
+    decimals, symbol = int(token.decimals()), str(token.symbol())
+    shares, most = int(vault.balanceOf(account)), int(vault.maxWithdraw(account))
+    if shares == 0:
+        raise ScriptError(f"{account} has no shares of this vault")
+    if most == 0:
+        # The reason is the chain's to give: the price, or equity that is gone.
+        ask(account, vault.previewRedeem, shares, doing="the withdrawal")
+        raise ScriptError("nothing can be withdrawn now: see `brownie run status`")
+    if assets is not None and assets > most:
+        raise ScriptError(
+            f"{account} can withdraw at most {show(most, decimals)} {symbol} now: that is what "
+            "his shares are worth after charges, or what is not needed as margin"
+        )
+
+
+def withdraw(deployment: Deployment, account: Any, assets: int | None) -> int:
+    """
+    Withdraw exactly `assets`, or with `None` redeem all shares that can go.
+
+    Parameters
+    ----------
+    account
+        Brownie account whose shares are burned and that is paid.
+    assets : int or None
+        Raw asset units.
+
+    Returns
+    -------
+    int
+        Raw asset units paid.
+
+    Raises
+    ------
+    RefusedError
+        If the vault refuses.
+    """
+    token, vault = contract(deployment, "Asset"), contract(deployment, "HedgeVault")
+    before = int(token.balanceOf(account))
+    doing = "the withdrawal"
+    if assets is None:
+        shares = int(vault.maxRedeem(account))
+        send(account, vault.redeem, shares, account, account, doing=doing)
+    else:
+        send(account, vault.withdraw, assets, account, account, doing=doing)
+    return int(token.balanceOf(account)) - before
