@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: MIT
+"""
+Replay of the events: the ledger that they add up to, and its difference from the chain's state.
+
+`fold` is a pure function. It adds up changes and compares the sum with what each event says the
+result was, so that a missing, doubled or altered event shows at the next one of its kind; the last
+of each kind shows in `compare`. Every rebalance is put through the hash chain
+
+    head = keccak256(abi_encode(previous head, record)),
+
+and the last head must be the book's `audit_head`.
+
+Not rebuilt, because events do not carry what it takes: the leaky buckets (quote used, leaking by
+the second), block times that are state (ratio set at, last price at, end of a pause's rest), and
+allowances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+from eth_utils.crypto import keccak
+
+from keeper.events import Event
+
+NO_ADDRESS: Final = "0x" + "0" * 40
+NO_HASH: Final = bytes(32)
+WORD: Final = 32
+
+
+@dataclass(slots=True)
+class Account:
+    """One account at a venue, funding as of its last touch."""
+
+    assets: int = 0
+    quote: int = 0
+    size: int = 0
+    entry: int = 0
+
+
+@dataclass(slots=True)
+class Ledger:
+    """
+    What the events add up to; raw units as in the interfaces, addresses in lower case.
+
+    `faults` says, one line each, where an event contradicts the ones before it.
+    """
+
+    shares: dict[str, int] = field(default_factory=dict)
+    idle_assets: int = 0
+    base_charge_bps: int = 0
+    entry_paused_until: int = 0
+    vault: str = NO_ADDRESS
+    idle_quote: int = 0
+    nonce: int = 0
+    audit_head: bytes = NO_HASH
+    hedge_ratio_bps: int = 0
+    min_hedge_ratio_bps: int = 0
+    max_hedge_ratio_bps: int = 0
+    limits: dict[str, int] = field(default_factory=dict)
+    allotments: dict[str, int] = field(default_factory=dict)  # in the order of registration
+    keeper: str = NO_ADDRESS
+    guardian: str = NO_ADDRESS
+    rebalancing_paused_until: int = 0
+    last_price_wad: int = 0
+    rebalanced_at: int = 0
+    owners: dict[str, str] = field(default_factory=dict)  # by contract type
+    accounts: dict[tuple[str, str], Account] = field(default_factory=dict)  # venue, owner
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def supply(self) -> int:
+        """Sum of all balances."""
+        return sum(self.shares.values())
+
+    def holders(self) -> dict[str, int]:
+        """Return who holds shares now."""
+        return {holder: shares for holder, shares in self.shares.items() if shares}
+
+    def account(self, venue: str, owner: str) -> Account:
+        """Return an account, empty until an event fills it."""
+        return self.accounts.setdefault((venue, owner), Account())
+
+
+@dataclass(slots=True)
+class _Fold:
+    """The ledger and what a transaction has announced but not yet booked."""
+
+    ledger: Ledger = field(default_factory=Ledger)
+    backstops: dict[str, str] = field(default_factory=dict)  # venue to the pool's account there
+    freed_assets: int = 0  # sent by a venue for an exit whose event is still to come
+    traded: bool = False  # in the rebalance whose event is still to come
+
+    def expect(self, event: Event, what: str, folded: Any, said: Any) -> None:
+        """Note a contradiction between the events so far and this one."""
+        if folded != said:
+            self.ledger.faults.append(
+                f"{event}: {what} is {_shown(said)}, the events before give {_shown(folded)}"
+            )
+
+
+def fold(events: Iterable[Event]) -> Ledger:
+    """
+    Return the ledger that `events` add up to, from deployment on, in chain order.
+
+    After a contradiction the event is believed, so that one fault gives one line.
+    """
+    run = _Fold()
+    for event in events:
+        book = _BOOKINGS.get((event.contract, event.name))
+        if book is not None:
+            book(run, event)
+    if run.freed_assets:
+        run.ledger.faults.append(f"{run.freed_assets} assets left a venue and arrived nowhere")
+    return run.ledger
+
+
+def record_hash(head: bytes, record: Mapping[str, Any]) -> bytes:
+    """
+    Return `keccak256(abi_encode(head, record))`.
+
+    All fields of a record are static, hence their encoding is one word each.
+    """
+    return keccak(head + b"".join(_word(value) for value in record.values()))
+
+
+def _word(value: Any) -> bytes:
+    match value:
+        case bytes():
+            return value
+        case str():
+            return bytes.fromhex(value[2:]).rjust(WORD, b"\0")
+        case _:
+            return int(value).to_bytes(WORD, "big", signed=value < 0)
+
+
+def _shown(value: Any) -> str:
+    return "0x" + value.hex() if isinstance(value, bytes) else str(value)
+
+
+# The vault's side
+
+
+def _transfer(run: _Fold, event: Event) -> None:
+    shares = run.ledger.shares
+    sender, receiver, amount = (event[name] for name in ("sender", "receiver", "value"))
+    if sender != NO_ADDRESS:
+        shares[sender] = shares.get(sender, 0) - amount
+        if shares[sender] < 0:
+            run.expect(event, f"shares sent by {sender}", amount + shares[sender], amount)
+    if receiver != NO_ADDRESS:
+        shares[receiver] = shares.get(receiver, 0) + amount
+
+
+def _flow(run: _Fold, event: Event) -> None:
+    ledger = run.ledger
+    idle = ledger.idle_assets + run.freed_assets + event["assets"]
+    run.expect(event, "idle assets", idle, event["idle_assets_after"])
+    run.expect(event, "supply", ledger.supply, event["supply_before"] + event["shares"])
+    ledger.idle_assets = event["idle_assets_after"]
+    ledger.last_price_wad = event["price_wad"]
+    run.freed_assets = 0
+
+
+def _idle_moved(run: _Fold, event: Event) -> None:
+    idle = run.ledger.idle_assets + event["assets"]
+    run.expect(event, "idle assets", idle, event["idle_assets_after"])
+    run.ledger.idle_assets = event["idle_assets_after"]
+
+
+def _base_charge(run: _Fold, event: Event) -> None:
+    run.expect(event, "charge before", run.ledger.base_charge_bps, event["base_charge_before_bps"])
+    run.ledger.base_charge_bps = event["base_charge_after_bps"]
+
+
+def _entry_paused(run: _Fold, event: Event) -> None:
+    run.ledger.entry_paused_until = event["paused_until"]
+
+
+def _owner(run: _Fold, event: Event) -> None:
+    before = run.ledger.owners.get(event.contract, NO_ADDRESS)
+    run.expect(event, "owner before", before, event["previous_owner"])
+    run.ledger.owners[event.contract] = event["new_owner"]
+
+
+# The book's side
+
+
+def _rebalanced(run: _Fold, event: Event) -> None:
+    ledger, record = run.ledger, event["record"]
+    run.expect(event, "nonce", ledger.nonce, record["nonce"])
+    head = record_hash(ledger.audit_head, record)
+    run.expect(event, "audit head", head, event["audit_head"])
+    run.expect(event, "hedge ratio", ledger.hedge_ratio_bps, record["hedge_ratio_bps"])
+    run.expect(event, "sender", ledger.keeper, record["sender"])
+    run.expect(event, "block", event.log.block, record["block_number"])
+    run.expect(event, "decision", record["decision_id"], event["decision_id"])
+    ledger.nonce = record["nonce"] + 1
+    ledger.audit_head = event["audit_head"]
+    ledger.last_price_wad = record["price_wad"]
+    if run.traded:
+        ledger.rebalanced_at = record["block_at"]
+    run.traded = False
+
+
+def _hedge_traded(run: _Fold, event: Event) -> None:
+    size = run.ledger.account(event["venue"], event.log.address).size
+    run.expect(event, "delta after", size, event["delta_after"])
+    run.expect(event, "size", event["delta_after"] - event["delta_before"], event["size"])
+    run.traded = True
+
+
+def _margin_moved(run: _Fold, event: Event) -> None:
+    ledger = run.ledger
+    account = ledger.account(event["venue"], event.log.address)
+    run.expect(event, "assets at the venue", account.assets, event["assets_after"])
+    idle = ledger.idle_quote - event["quote"]
+    run.expect(event, "idle quote", idle, event["idle_quote_after"])
+    ledger.idle_quote = event["idle_quote_after"]
+    if event["decision_id"] == NO_HASH:
+        run.freed_assets -= event["assets"]
+
+
+def _spot_traded(run: _Fold, event: Event) -> None:
+    idle = run.ledger.idle_quote + event["quote"]
+    run.expect(event, "idle quote", idle, event["idle_quote_after"])
+    run.ledger.idle_quote = event["idle_quote_after"]
+    run.traded = True
+
+
+def _ratio(run: _Fold, event: Event) -> None:
+    run.expect(event, "ratio before", run.ledger.hedge_ratio_bps, event["ratio_before_bps"])
+    run.ledger.hedge_ratio_bps = event["ratio_after_bps"]
+
+
+def _ratio_bounds(run: _Fold, event: Event) -> None:
+    ledger = run.ledger
+    before = (ledger.min_hedge_ratio_bps, ledger.max_hedge_ratio_bps)
+    run.expect(event, "bounds before", before, (event["min_before_bps"], event["max_before_bps"]))
+    ledger.min_hedge_ratio_bps = event["min_after_bps"]
+    ledger.max_hedge_ratio_bps = event["max_after_bps"]
+
+
+def _limits(run: _Fold, event: Event) -> None:
+    before = run.ledger.limits or dict.fromkeys(event["limits_before"], 0)
+    run.expect(event, "limits before", before, event["limits_before"])
+    run.ledger.limits = dict(event["limits_after"])
+
+
+def _venue_added(run: _Fold, event: Event) -> None:
+    run.expect(event, "venue known", event["venue"] in run.ledger.allotments, False)
+    run.ledger.allotments[event["venue"]] = event["allotment_bps"]
+
+
+def _allotment(run: _Fold, event: Event) -> None:
+    before = run.ledger.allotments.get(event["venue"])
+    run.expect(event, "allotment before", before, event["allotment_before_bps"])
+    run.ledger.allotments[event["venue"]] = event["allotment_after_bps"]
+
+
+def _vault_set(run: _Fold, event: Event) -> None:
+    run.expect(event, "vault before", run.ledger.vault, NO_ADDRESS)
+    run.ledger.vault = event["vault"]
+
+
+def _keeper(run: _Fold, event: Event) -> None:
+    run.expect(event, "keeper before", run.ledger.keeper, event["keeper_before"])
+    run.ledger.keeper = event["keeper_after"]
+
+
+def _guardian(run: _Fold, event: Event) -> None:
+    run.expect(event, "guardian before", run.ledger.guardian, event["guardian_before"])
+    run.ledger.guardian = event["guardian_after"]
+
+
+def _rebalancing_paused(run: _Fold, event: Event) -> None:
+    run.ledger.rebalancing_paused_until = event["paused_until"]
+
+
+# The venue's side: every account, because conservation is nobody's alone
+
+
+def _opened(run: _Fold, event: Event) -> None:
+    run.backstops[event.log.address] = event["pool"]
+
+
+def _touched(run: _Fold, event: Event, owner: str, funding: int, quote_before: int) -> Account:
+    """Settle the funding that the event says was owed."""
+    account = run.ledger.account(event.log.address, owner)
+    run.expect(event, "quote before", account.quote - funding, quote_before)
+    return account
+
+
+def _margin_deposited(run: _Fold, event: Event) -> None:
+    account = _touched(run, event, event["account"], event["funding"], event["quote_before"])
+    run.expect(event, "assets", account.assets + event["assets"], event["assets_after"])
+    run.expect(event, "quote", event["quote_before"] + event["quote"], event["quote_after"])
+    account.assets, account.quote = event["assets_after"], event["quote_after"]
+
+
+def _margin_withdrawn(run: _Fold, event: Event) -> None:
+    account = _touched(run, event, event["account"], event["funding"], event["quote_before"])
+    run.expect(event, "assets", account.assets - event["assets"], event["assets_after"])
+    run.expect(event, "quote", event["quote_before"] - event["quote"], event["quote_after"])
+    account.assets, account.quote = event["assets_after"], event["quote_after"]
+
+
+def _traded(run: _Fold, event: Event) -> None:
+    account = _touched(run, event, event["account"], event["funding"], event["quote_before"])
+    run.expect(event, "size before", account.size, event["size_before"])
+    run.expect(event, "entry before", account.entry, event["entry_before"])
+    run.expect(event, "size", event["size_before"] + event["size"], event["size_after"])
+    account.size, account.entry = event["size_after"], event["entry_after"]
+    account.quote = event["quote_after"]
+
+
+def _liquidated(run: _Fold, event: Event) -> None:
+    done, venue = event["liquidation"], event.log.address
+    account = _touched(run, event, event["account"], done["funding"], done["quote_before"])
+    run.expect(event, "size before", account.size, done["size_before"])
+    run.expect(event, "assets", account.assets - done["assets_sold"], done["assets_after"])
+    account.assets, account.quote = done["assets_after"], done["quote_after"]
+    account.size, account.entry = done["size_before"] - done["size"], done["entry_after"]
+    liquidator = run.ledger.account(venue, event["liquidator"])
+    if liquidator is not account:
+        paid = liquidator.quote + done["reward"]
+        run.expect(event, "liquidator's quote", paid, done["liquidator_quote_after"])
+        liquidator.quote = done["liquidator_quote_after"]
+    if venue in run.backstops:
+        backstop = run.ledger.account(venue, run.backstops[venue])
+        size = backstop.size + done["size"]
+        run.expect(event, "backstop size", size, done["backstop_size_after"])
+        backstop.size = done["backstop_size_after"]
+        backstop.entry = done["backstop_entry_after"]
+
+
+_BOOKINGS: Final[dict[tuple[str, str], Callable[[_Fold, Event], None]]] = {
+    ("HedgeVault", "Transfer"): _transfer,
+    ("HedgeVault", "FlowPriced"): _flow,
+    ("HedgeVault", "IdleMoved"): _idle_moved,
+    ("HedgeVault", "BaseChargeSet"): _base_charge,
+    ("HedgeVault", "EntryPaused"): _entry_paused,
+    ("HedgeVault", "OwnershipTransferred"): _owner,
+    ("HedgeBook", "Rebalanced"): _rebalanced,
+    ("HedgeBook", "HedgeTraded"): _hedge_traded,
+    ("HedgeBook", "MarginMoved"): _margin_moved,
+    ("HedgeBook", "SpotTraded"): _spot_traded,
+    ("HedgeBook", "HedgeRatioSet"): _ratio,
+    ("HedgeBook", "HedgeRatioBoundsSet"): _ratio_bounds,
+    ("HedgeBook", "LimitsSet"): _limits,
+    ("HedgeBook", "VenueAdded"): _venue_added,
+    ("HedgeBook", "AllotmentSet"): _allotment,
+    ("HedgeBook", "VaultSet"): _vault_set,
+    ("HedgeBook", "KeeperSet"): _keeper,
+    ("HedgeBook", "GuardianSet"): _guardian,
+    ("HedgeBook", "RebalancingPaused"): _rebalancing_paused,
+    ("HedgeBook", "OwnershipTransferred"): _owner,
+    ("PerpVenue", "VenueOpened"): _opened,
+    ("PerpVenue", "MarginDeposited"): _margin_deposited,
+    ("PerpVenue", "MarginWithdrawn"): _margin_withdrawn,
+    ("PerpVenue", "Traded"): _traded,
+    ("PerpVenue", "AccountLiquidated"): _liquidated,
+}
+
+
+def compare(ledger: Ledger, state: Ledger) -> list[str]:
+    """
+    Return every difference between the replay and a ledger read from the chain, one line each.
+
+    Accounts and holders that are empty on both sides are equal; `faults` are not compared.
+    """
+    lines = []
+    for part in fields(Ledger):
+        if part.name == "faults":
+            continue
+        replayed, read = getattr(ledger, part.name), getattr(state, part.name)
+        if isinstance(replayed, dict):
+            lines += _dict_differences(part.name, replayed, read)
+        elif replayed != read:
+            lines.append(
+                f"{part.name}: the events give {_shown(replayed)}, the chain {_shown(read)}"
+            )
+    return lines
+
+
+def _dict_differences(name: str, replayed: dict[Any, Any], read: dict[Any, Any]) -> list[str]:
+    lines = []
+    for key in sorted(replayed.keys() | read.keys()):
+        left, right = replayed.get(key), read.get(key)
+        if left == right or (_empty(left) and _empty(right)):
+            continue
+        place = " ".join(key) if isinstance(key, tuple) else key
+        lines.append(f"{name} {place}: the events give {left}, the chain {right}")
+    return lines
+
+
+def _empty(value: Any) -> bool:
+    return value is None or value in (0, Account())
