@@ -1,0 +1,474 @@
+# SPDX-License-Identifier: MIT
+# pragma version 0.4.3
+# pragma evm-version shanghai
+"""
+@title The rules of a rebalance, applied to what was before and what came of it
+@notice Holds nothing and knows no vault: a book brings its limits, its buckets and what it saw,
+     and gets a refusal or an answer. One serves any number of books.
+@dev The keeper may propose anything; what counts is the result. With price S, ratio h, E equity
+     and D delta in asset units, gap = D - (1 - h) * E and drift = gap / E:
+
+       1  (the book) the nonce is the next one, the deadline not passed, the price good
+       2  a plan that trades ends inside the inner band or gains a minimum step; the drift may
+          change sign by the overshoot only; inside the band with healthy margin nothing trades.
+          A margin rescue (a touched venue was under the floor) may leave drift up to the urgent
+          band. E at or under the minimum: |D| must shrink.
+       3  each touched venue ends at the margin target or better than before, and within its
+          allotment of NAV or lower than before
+       4  cost = NAV before - after <= bound * |sizes + spot| * S, and cost and gross turnover
+          fit into leaky buckets: capacity half a day's budget, which leaks in a day; a share is
+          kept for urgent plans
+       5  each fill within the slippage bound of S (the book) and under the size cap
+       6  the cooldown is over, unless drift was over the urgent band or a venue under the floor
+
+     A plan is *neutral* if sizes and spot cancel to within 1 bp of what they trade: a move of
+     the hedge between venues, or settlement of quote profit or debt against spot. Only then may
+     sizes differ in sign and may it trade inside the band; drift stays where it was, turnover has
+     a bucket of its own, and the cost bound is on the gross. No venue is traded twice in a plan.
+     A plan that only moves margin passes 2 and 6.
+
+     Buckets are kept as shares of NAV, so that a day's budget follows NAV:
+     cost 72 | turnover 72 | neutral turnover 72 bits, WAD | Unix seconds 40.
+@custom:units As IHedgeBook. Asset and quote amounts of a plan under 2**112.
+@custom:rounding Against the plan: drift, cost and turnover up, bounds down.
+@custom:halt It has no switch and no owner.
+"""
+
+from interfaces import IHedgeBook
+from interfaces import IHedgeGuard
+from interfaces import IHedgeVenue
+from modules import fixed_point
+from modules import limits as limit_rules
+from modules import packed
+
+implements: IHedgeGuard
+
+BPS: constant(uint256) = 10_000
+WAD: constant(uint256) = 10**18
+BP_WAD: constant(uint256) = 10**14
+DAY: constant(uint256) = 86_400  # seconds
+
+MAX_LEGS: constant(uint256) = 8
+MAX_VENUES: constant(uint256) = 4
+MAX_AMOUNT: constant(int256) = 2**112  # asset or quote units; times a price under 2**212
+MAX_PRICE_WAD: constant(uint256) = 10**30  # the oracle serves no more
+NEUTRAL_SHARE: constant(uint256) = 10_000  # net at most gross / this
+DRIFT_TOLERANCE_WAD: constant(uint256) = 10**14  # 1 bp; cost moves E and so the drift a little
+DUST: constant(int256) = 16  # quote units; a venue rounds each touch against the account
+USED_BITS: constant(uint256) = 72  # shares of NAV up to 4,722
+TURNOVER_AT: constant(uint256) = 72
+NEUTRAL_AT: constant(uint256) = 144
+LEAKED_AT: constant(uint256) = 216
+
+
+# ---------------------------------------------------------------------------------------------
+# Before
+# ---------------------------------------------------------------------------------------------
+
+
+@external
+@pure
+def checked_limits(limits: IHedgeBook.Limits) -> (uint256, uint256):
+    """
+    @notice Refuse limits that make no sense, each with its own reason.
+    @return Words `bands` and `sizes` of modules/limits.vy.
+    """
+    limit_rules.check(limits)
+    return limit_rules.bands_word(limits), limit_rules.sizes_word(limits)
+
+
+@external
+@view
+def admit(
+    plan: IHedgeBook.Plan,
+    before: IHedgeGuard.Position,
+    venues: IHedgeGuard.Venues,
+    clock: IHedgeGuard.Clock,
+    limits: IHedgeBook.Limits,
+) -> IHedgeGuard.Terms:
+    """
+    @notice Refuse a plan that is malformed or may not run now; say what it is.
+    """
+    terms: IHedgeGuard.Terms = self._classified(plan, before, venues, limits.max_trade)
+    terms = self._with_margin(terms, before, limits)
+    if block.timestamp < clock.paused_until:
+        assert terms.adds_only or terms.shrinks_only, "book: rebalancing is paused"
+    if terms.trades and not terms.urgent:
+        ready_at: uint256 = clock.rebalanced_at + limits.cooldown_secs
+        assert block.timestamp >= ready_at, "book: cooldown"
+    if terms.trades and terms.healthy and not terms.neutral:
+        assert before.drift_wad > limits.inner_band_bps * BP_WAD, "book: drift inside the band"
+    return terms
+
+
+@internal
+@pure
+def _classified(
+    plan: IHedgeBook.Plan,
+    before: IHedgeGuard.Position,
+    venues: IHedgeGuard.Venues,
+    max_trade: uint256,
+) -> IHedgeGuard.Terms:
+    """
+    @dev What follows from the plan and from where the positions stand.
+    """
+    assert len(plan.legs) != 0 or plan.spot_assets != 0, "book: plan is empty"
+    terms: IHedgeGuard.Terms = empty(IHedgeGuard.Terms)
+    terms.plan_hash = keccak256(abi_encode(plan))
+    terms.adds_only = True
+    terms.shrinks_only = plan.spot_assets == 0
+    terms.net = plan.spot_assets
+    terms.gross = self._within(plan.spot_assets, max_trade)
+    assert plan.spot_limit_price_wad <= MAX_PRICE_WAD, "book: spot limit too large"
+    longs: bool = False
+    shorts: bool = False
+    for n: uint256 in range(len(plan.legs), bound=MAX_LEGS):
+        leg: IHedgeBook.Leg = plan.legs[n]
+        i: uint256 = self._index_of(leg.venue, venues)
+        self._check_leg(leg)
+        terms.venue_index[n] = i
+        terms.touched[i] = True
+        terms.margin_assets[i] += leg.margin_assets
+        if leg.margin_assets < 0 or leg.margin_quote < 0:
+            terms.adds_only = False
+            terms.shrinks_only = False
+        if leg.size != 0:
+            assert terms.sizes[i] == 0, "book: venue traded twice"
+            terms.sizes[i] = leg.size
+            terms.net += leg.size
+            terms.gross += self._within(leg.size, max_trade)
+            longs = longs or leg.size > 0
+            shorts = shorts or leg.size < 0
+            if not self._shrinks(before.margins[i].delta, leg.size):
+                terms.shrinks_only = False
+    terms.trades = terms.gross != 0
+    terms.adds_only = terms.adds_only and not terms.trades
+    terms.neutral = (
+        terms.trades and fixed_point.magnitude(terms.net) * NEUTRAL_SHARE <= terms.gross
+    )
+    assert terms.neutral or not (longs and shorts), "book: sizes differ in sign"
+    return terms
+
+
+@internal
+@pure
+def _with_margin(
+    terms: IHedgeGuard.Terms, before: IHedgeGuard.Position, limits: IHedgeBook.Limits
+) -> IHedgeGuard.Terms:
+    """
+    @dev What follows from margin and drift before.
+    """
+    judged: IHedgeGuard.Terms = terms
+    judged.healthy = True
+    judged.urgent = before.drift_wad > limits.urgent_band_bps * BP_WAD
+    for i: uint256 in range(MAX_VENUES):
+        if not self._at_margin(before.margins[i], limits.margin_target_bps):
+            judged.healthy = False
+        if not self._at_margin(before.margins[i], limits.margin_floor_bps):
+            judged.urgent = True
+            judged.rescue = judged.rescue or terms.touched[i]
+    judged.slippage_bps = limits.slippage_bps
+    if judged.urgent:
+        judged.slippage_bps = limits.urgent_slippage_bps
+    return judged
+
+
+@internal
+@pure
+def _index_of(venue: address, venues: IHedgeGuard.Venues) -> uint256:
+    assert venue != empty(address), "book: unknown venue"
+    found: uint256 = MAX_VENUES
+    for i: uint256 in range(MAX_VENUES):
+        if venues.addresses[i] == venue:
+            found = i
+    assert found < MAX_VENUES, "book: unknown venue"
+    return found
+
+
+@internal
+@pure
+def _check_leg(leg: IHedgeBook.Leg):
+    assert leg.instrument == 0, "book: unknown instrument"
+    assert leg.size != 0 or leg.margin_assets != 0 or leg.margin_quote != 0, "book: leg is empty"
+    most: int256 = max(abs(leg.margin_assets), abs(leg.margin_quote))
+    assert most <= MAX_AMOUNT, "book: amount too large"
+
+
+@internal
+@pure
+def _within(size: int256, max_trade: uint256) -> uint256:
+    """
+    @dev |size|, which the cap keeps under 2**112.
+    """
+    magnitude: uint256 = fixed_point.magnitude(size)
+    assert magnitude <= max_trade, "book: trade too large"
+    return magnitude
+
+
+@internal
+@pure
+def _shrinks(delta: int256, size: int256) -> bool:
+    """
+    @dev Whether `size` takes a position towards zero and not beyond.
+    """
+    return (delta > 0) != (size > 0) and abs(size) <= abs(delta)
+
+
+@internal
+@pure
+def _at_margin(margin: IHedgeVenue.Margin, ratio_bps: uint256) -> bool:
+    """
+    @dev equity / maintenance >= ratio; always so without a position.
+    """
+    needed: int256 = convert(margin.maintenance * ratio_bps, int256)
+    return margin.maintenance == 0 or margin.equity * convert(BPS, int256) >= needed
+
+
+# ---------------------------------------------------------------------------------------------
+# After
+# ---------------------------------------------------------------------------------------------
+
+
+@external
+@view
+def judge(
+    terms: IHedgeGuard.Terms,
+    before: IHedgeGuard.Position,
+    after: IHedgeGuard.Position,
+    venues: IHedgeGuard.Venues,
+    buckets: uint256,
+    limits: IHedgeBook.Limits,
+) -> (uint256, uint256):
+    """
+    @notice Refuse a result outside the limits.
+    @return Gross turnover, quote, rounded up; the bucket word with this plan in it.
+    """
+    for i: uint256 in range(MAX_VENUES):
+        if terms.touched[i]:
+            self._check_books(terms, before, after, i)
+            self._check_margin(before, after, venues.allotments_bps[i], limits, i)
+    if terms.trades:
+        self._check_drift(terms, before, after, limits)
+    cost: int256 = before.nav - after.nav
+    self._check_cost(terms, cost, before, limits)
+    turnover: uint256 = self._value_up(terms.gross, before.price_wad, before.price_divisor)
+    if not terms.trades:
+        return 0, buckets
+    return turnover, self._filled(terms, cost, turnover, before, buckets, limits)
+
+
+@internal
+@pure
+def _check_books(
+    terms: IHedgeGuard.Terms,
+    before: IHedgeGuard.Position,
+    after: IHedgeGuard.Position,
+    i: uint256,
+):
+    """
+    @dev A venue did what it was told, no more and no less.
+    """
+    delta: int256 = before.margins[i].delta + terms.sizes[i]
+    assert after.margins[i].delta == delta, "book: size not filled"
+    assets: int256 = convert(before.margins[i].assets, int256) + terms.margin_assets[i]
+    assert convert(after.margins[i].assets, int256) == assets, "book: margin not moved"
+
+
+@internal
+@pure
+def _check_drift(
+    terms: IHedgeGuard.Terms,
+    before: IHedgeGuard.Position,
+    after: IHedgeGuard.Position,
+    limits: IHedgeBook.Limits,
+):
+    """
+    @dev Rule 2. Drift is rounded up, before and after: a step is exact to 1e-18.
+    """
+    if before.equity <= convert(limits.min_equity, int256):
+        assert abs(after.delta) < abs(before.delta), "book: delta not reduced"
+        return
+    assert after.equity > 0, "book: equity not positive"
+    if terms.rescue and after.drift_wad <= limits.urgent_band_bps * BP_WAD:
+        return
+    inside: bool = after.drift_wad <= limits.inner_band_bps * BP_WAD
+    if terms.neutral:
+        most: uint256 = before.drift_wad + DRIFT_TOLERANCE_WAD
+        assert inside or after.drift_wad <= most, "book: drift moved"
+        return
+    gained: bool = after.drift_wad + limits.min_step_bps * BP_WAD <= before.drift_wad
+    assert inside or gained, "book: drift not reduced"
+    if (before.gap > 0 and after.gap < 0) or (before.gap < 0 and after.gap > 0):
+        assert after.drift_wad <= limits.overshoot_bps * BP_WAD, "book: drift overshoots"
+
+
+@internal
+@pure
+def _check_margin(
+    before: IHedgeGuard.Position,
+    after: IHedgeGuard.Position,
+    allotment_bps: uint256,
+    limits: IHedgeBook.Limits,
+    i: uint256,
+):
+    """
+    @dev Rule 3. Ratios are compared by cross-multiplication.
+    """
+    was: IHedgeVenue.Margin = before.margins[i]
+    now: IHedgeVenue.Margin = after.margins[i]
+    if not self._at_margin(now, limits.margin_target_bps):
+        better: bool = was.maintenance != 0 and (
+            now.equity * convert(was.maintenance, int256)
+            > was.equity * convert(now.maintenance, int256)
+        )
+        assert better, "book: margin under target"
+    most: int256 = after.nav * convert(allotment_bps, int256)
+    within: bool = after.values[i] * convert(BPS, int256) <= most
+    assert within or after.values[i] < before.values[i], "book: over the allotment"
+
+
+@internal
+@pure
+def _check_cost(
+    terms: IHedgeGuard.Terms,
+    cost: int256,
+    before: IHedgeGuard.Position,
+    limits: IHedgeBook.Limits,
+):
+    """
+    @dev Rule 4, the bound. A plan that trades nothing may lose the venues' rounding only.
+    """
+    bounded: uint256 = fixed_point.magnitude(terms.net)
+    if terms.neutral:
+        bounded = terms.gross
+    quote: uint256 = fixed_point.mul_div_down(bounded, before.price_wad, before.price_divisor)
+    allowed: uint256 = fixed_point.mul_div_down(quote, limits.cost_bound_bps, BPS)
+    assert cost <= convert(allowed, int256) + DUST, "book: cost over its bound"
+
+
+# ---------------------------------------------------------------------------------------------
+# Buckets
+# ---------------------------------------------------------------------------------------------
+
+
+@internal
+@view
+def _filled(
+    terms: IHedgeGuard.Terms,
+    cost: int256,
+    turnover: uint256,
+    before: IHedgeGuard.Position,
+    buckets: uint256,
+    limits: IHedgeBook.Limits,
+) -> uint256:
+    """
+    @dev Rule 4, the budgets.
+    """
+    nav: uint256 = self._budget_nav(
+        before.nav, before.price_wad, before.price_divisor, limits.min_equity
+    )
+    share_bps: uint256 = BPS
+    if not terms.urgent:
+        share_bps -= limits.urgent_reserve_bps
+    word: uint256 = self._leaked(buckets, limits)
+    lost: uint256 = fixed_point.positive_part(cost)
+    used: uint256 = packed.part(word, 0, USED_BITS) + fixed_point.mul_div_up(lost, WAD, nav)
+    most: uint256 = self._capacity(limits.cost_budget_bps) * share_bps
+    assert used * BPS <= most, "book: cost over its budget"
+    word = packed.replace(word, used, 0, USED_BITS)
+    offset: uint256 = TURNOVER_AT
+    if terms.neutral:
+        offset = NEUTRAL_AT
+    used = packed.part(word, offset, USED_BITS) + fixed_point.mul_div_up(turnover, WAD, nav)
+    most = self._capacity(limits.turnover_budget_bps) * share_bps
+    assert used * BPS <= most, "book: turnover over budget"
+    return packed.replace(word, used, offset, USED_BITS)
+
+
+@external
+@view
+def leaked(buckets: uint256, limits: IHedgeBook.Limits) -> uint256:
+    """
+    @notice The bucket word as of this second.
+    """
+    return self._leaked(buckets, limits)
+
+
+@external
+@view
+def used(
+    buckets: uint256,
+    nav: int256,
+    price_wad: uint256,
+    price_divisor: uint256,
+    limits: IHedgeBook.Limits,
+) -> (uint256, uint256, uint256):
+    """
+    @notice What is in the buckets now: cost, turnover, neutral turnover, quote, rounded up.
+    """
+    word: uint256 = self._leaked(buckets, limits)
+    base: uint256 = self._budget_nav(nav, price_wad, price_divisor, limits.min_equity)
+    return (
+        fixed_point.mul_div_up(packed.part(word, 0, USED_BITS), base, WAD),
+        fixed_point.mul_div_up(packed.part(word, TURNOVER_AT, USED_BITS), base, WAD),
+        fixed_point.mul_div_up(packed.part(word, NEUTRAL_AT, USED_BITS), base, WAD),
+    )
+
+
+@internal
+@view
+def _leaked(buckets: uint256, limits: IHedgeBook.Limits) -> uint256:
+    elapsed: uint256 = block.timestamp - packed.part(buckets, LEAKED_AT, 40)
+    turnover_bps: uint256 = limits.turnover_budget_bps
+    return (
+        self._leak(buckets, 0, limits.cost_budget_bps, elapsed)
+        | self._leak(buckets, TURNOVER_AT, turnover_bps, elapsed)
+        | self._leak(buckets, NEUTRAL_AT, turnover_bps, elapsed)
+        | packed.place(block.timestamp, LEAKED_AT, 40)
+    )
+
+
+@internal
+@pure
+def _leak(buckets: uint256, offset: uint256, budget_bps: uint256, elapsed: uint256) -> uint256:
+    used: uint256 = packed.part(buckets, offset, USED_BITS)
+    leak: uint256 = fixed_point.mul_div_down(self._capacity(budget_bps), elapsed, DAY)
+    return packed.place(used - min(used, leak), offset, USED_BITS)
+
+
+@internal
+@pure
+def _capacity(budget_bps: uint256) -> uint256:
+    """
+    @dev Half a day's budget as a share of NAV, WAD. It leaks away in a day, so that no 24 hours
+         see more than the budget.
+    """
+    return fixed_point.mul_div_down(budget_bps, WAD, 2 * BPS)
+
+
+@internal
+@pure
+def _budget_nav(
+    nav: int256, price_wad: uint256, price_divisor: uint256, min_equity: uint256
+) -> uint256:
+    """
+    @dev Budgets are shares of this: NAV, not under the minimum equity, so that a broken vault
+         can still be wound down.
+    """
+    least: uint256 = max(self._value_up(min_equity, price_wad, price_divisor), 1)
+    return max(fixed_point.positive_part(nav), least)
+
+
+@internal
+@pure
+def _value_up(assets: uint256, price_wad: uint256, price_divisor: uint256) -> uint256:
+    return fixed_point.mul_div_up(assets, price_wad, price_divisor)
+
+
+@external
+@pure
+def plan_hash(plan: IHedgeBook.Plan) -> bytes32:
+    """
+    @notice What a record says of its plan.
+    """
+    return keccak256(abi_encode(plan))
