@@ -193,23 +193,19 @@ def _deploy_market(builder: _Builder, settings: Settings) -> None:
     builder.create("InsuranceFund", "InsuranceFund", builder["Quote"])
     builder.create("LiquidityPool", "LiquidityPool", *tokens, builder["PriceOracle"])
     venue_terms = settings.venue_terms or terms.venue_terms(*_decimals(builder))
-    builder.create(
-        "PerpVenue",
-        "PerpVenue",
-        *tokens,
-        builder["PriceOracle"],
-        builder["LiquidityPool"],
-        builder["InsuranceFund"],
-        venue_terms.words(),
-    )
+    builder.create("LiquidationRules", "LiquidationRules", *tokens, venue_terms.words())
+    parts = ("PriceOracle", "LiquidityPool", "InsuranceFund", "LiquidationRules")
+    builder.create("PerpVenue", "PerpVenue", *tokens, *(builder[part] for part in parts))
 
 
 def _deploy_vault(builder: _Builder, settings: Settings) -> None:
     limits = settings.limits or terms.limits(_decimals(builder)[0])
+    builder.create("HedgeGuard", "HedgeGuard")
+    parts = ("Asset", "Quote", "PriceOracle", "SpotMarket", "HedgeGuard")
     builder.create(
         "HedgeBook",
         "HedgeBook",
-        *(builder[name] for name in ("Asset", "Quote", "PriceOracle", "SpotMarket")),
+        *(builder[part] for part in parts),
         settings.keeper,
         settings.guardian,
         settings.hedge_ratio_bps,

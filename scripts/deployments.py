@@ -27,9 +27,11 @@ NAMES: Final = (
     "SpotMarket",
     "InsuranceFund",
     "LiquidityPool",
+    "LiquidationRules",
     "PerpVenue",
-    "HedgeVault",
+    "HedgeGuard",
     "HedgeBook",
+    "HedgeVault",
     "VaultLens",
 )
 

@@ -4,7 +4,7 @@ The terms that a new system gets, with unit and reason, in this one place.
 
 They suit ETH against USDC. Amounts scale with the tokens' decimals; shares and
 rates do not. Both records list their fields in the order of the contracts'
-structs, `IPerpVenue.Terms` and `IHedgeBook.Limits`; a test compares the names.
+structs, `ILiquidationRules.Terms` and `IHedgeBook.Limits`; a test compares the names.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ QUOTE_THRESHOLD_BPS: Final = 25  # the same of USDC / USD
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueTerms:
-    """Immutable terms of the perpetual market; units as in `IPerpVenue.Terms`."""
+    """Immutable terms of the perpetual market; units as in `ILiquidationRules.Terms`."""
 
     skew_scale: int
     max_side: int
