@@ -317,23 +317,21 @@ def _traded(run: _Fold, event: Event) -> None:
 
 
 def _liquidated(run: _Fold, event: Event) -> None:
-    done, venue = event["liquidation"], event.log.address
-    account = _touched(run, event, event["account"], done["funding"], done["quote_before"])
-    run.expect(event, "size before", account.size, done["size_before"])
-    run.expect(event, "assets", account.assets - done["assets_sold"], done["assets_after"])
-    account.assets, account.quote = done["assets_after"], done["quote_after"]
-    account.size, account.entry = done["size_before"] - done["size"], done["entry_after"]
+    done, venue = event["outcome"], event.log.address
+    account = _touched(run, event, event["account"], event["funding"], event["quote_before"])
+    run.expect(event, "size", account.size - done["size"], done["size_after"])
+    account.assets -= done["assets_sold"]
+    account.size, account.entry = done["size_after"], done["entry_after"]
+    account.quote = done["quote_after"]
     liquidator = run.ledger.account(venue, event["liquidator"])
-    if liquidator is not account:
-        paid = liquidator.quote + done["reward"]
-        run.expect(event, "liquidator's quote", paid, done["liquidator_quote_after"])
-        liquidator.quote = done["liquidator_quote_after"]
-    if venue in run.backstops:
-        backstop = run.ledger.account(venue, run.backstops[venue])
-        size = backstop.size + done["size"]
-        run.expect(event, "backstop size", size, done["backstop_size_after"])
-        backstop.size = done["backstop_size_after"]
-        backstop.entry = done["backstop_entry_after"]
+    paid = liquidator.quote + event["reward"]
+    run.expect(event, "liquidator's quote", paid, event["liquidator_quote_after"])
+    liquidator.quote = event["liquidator_quote_after"]
+    backstop = run.ledger.account(venue, run.backstops.get(venue, NO_ADDRESS))
+    size = backstop.size + done["size"]
+    run.expect(event, "backstop size", size, done["backstop_size_after"])
+    backstop.size = done["backstop_size_after"]
+    backstop.entry = done["backstop_entry_after"]
 
 
 _BOOKINGS: Final[dict[tuple[str, str], Callable[[_Fold, Event], None]]] = {
