@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Formats without comments, texts that are licences themselves, files made by tools.
 NO_SPDX = {".csv", ".html", ".json", ".lock", ".png", ".svg", ".txt", ".typed", ""}
-SNEKMATE_IMPORT = re.compile(r"^\s*(?:from|import)\s+snekmate\b", re.MULTILINE)
+VYPER_IMPORT = re.compile(r"^(?:from|import)\s.*", re.MULTILINE)
 
 # Spelt in pieces, or this file would find itself.
 MACHINE_PATHS = ["/" + "work/", "/" + "root/", "/" + "opt/", "/" + "home/"]
@@ -54,17 +54,21 @@ def test_files__first_line_names_the_licence() -> None:
 
 
 def test_contracts__licence_follows_snekmate() -> None:
-    contracts = [path for path in source_files() if path.suffix in {".vy", ".vyi"}]
+    """Code of snekmate is compiled in, also through a module: the contract is then AGPL."""
+    contracts = {path.stem: path for path in source_files() if path.suffix in {".vy", ".vyi"}}
     wrong = [
         path.relative_to(ROOT).as_posix()
-        for path in contracts
-        if ("AGPL-3.0-only" in text_of(path).splitlines()[0]) != uses_snekmate(path)
+        for path in contracts.values()
+        if ("AGPL-3.0-only" in text_of(path).splitlines()[0]) != uses_snekmate(path, contracts)
     ]
     assert wrong == []
 
 
-def uses_snekmate(path: Path) -> bool:
-    return SNEKMATE_IMPORT.search(text_of(path)) is not None
+def uses_snekmate(path: Path, contracts: dict[str, Path]) -> bool:
+    words = set(re.findall(r"\w+", " ".join(VYPER_IMPORT.findall(text_of(path)))))
+    return "snekmate" in words or any(
+        uses_snekmate(contracts[stem], contracts) for stem in words & contracts.keys()
+    )
 
 
 def test_python__is_under_mit() -> None:
