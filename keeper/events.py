@@ -107,16 +107,8 @@ def _events(contract: str) -> dict[bytes, dict[str, Any]]:
 
 
 def _topic(entry: Mapping[str, Any]) -> bytes:
-    types = ",".join(_type(field) for field in entry["inputs"])
+    types = ",".join(abi.type_of(field) for field in entry["inputs"])
     return keccak(text=f"{entry['name']}({types})")
-
-
-def _type(field: Mapping[str, Any]) -> str:
-    kind: str = field["type"]
-    if not kind.startswith("tuple"):
-        return kind
-    inner = ",".join(_type(part) for part in field["components"])
-    return f"({inner}){kind.removeprefix('tuple')}"
 
 
 def _fields(inputs: Sequence[Mapping[str, Any]], log: Log) -> dict[str, Any]:
@@ -126,15 +118,7 @@ def _fields(inputs: Sequence[Mapping[str, Any]], log: Log) -> dict[str, Any]:
         raise ValueError(f"expected {len(indexed)} indexed words, were {len(log.topics) - 1}")
     values: dict[str, Any] = {}
     for field, topic in zip(indexed, log.topics[1:], strict=True):
-        values[field["name"]] = decode([_type(field)], topic)[0]
-    decoded = decode([_type(field) for field in plain], log.data)
+        values[field["name"]] = decode([abi.type_of(field)], topic)[0]
+    decoded = decode([abi.type_of(field) for field in plain], log.data)
     values |= {field["name"]: value for field, value in zip(plain, decoded, strict=True)}
-    return {field["name"]: _named(field, values[field["name"]]) for field in inputs}
-
-
-def _named(field: Mapping[str, Any], value: Any) -> Any:
-    """Return structs as mappings and addresses in lower case."""
-    if field["type"] == "tuple":
-        parts = field["components"]
-        return {part["name"]: _named(part, item) for part, item in zip(parts, value, strict=True)}
-    return value.lower() if field["type"] == "address" else value
+    return {field["name"]: abi.named(field, values[field["name"]]) for field in inputs}

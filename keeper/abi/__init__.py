@@ -6,9 +6,13 @@ The files are written by `python -m scripts.export_abi`; a test compares them wi
 """
 
 import json
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from typing import Any
+
+from eth_abi.abi import decode, encode
+from eth_utils.crypto import keccak
 
 CONTRACTS = (
     "HedgeBook",
@@ -22,9 +26,49 @@ CONTRACTS = (
 )
 
 
-@lru_cache(maxsize=len(CONTRACTS))
+@cache
 def load(contract: str) -> list[dict[str, Any]]:
     """Return the ABI of one of `CONTRACTS`."""
     text = resources.files(__name__).joinpath(f"{contract}.json").read_text(encoding="utf-8")
     entries: list[dict[str, Any]] = json.loads(text)
     return entries
+
+
+def type_of(field: Mapping[str, Any]) -> str:
+    """Return the canonical type of an ABI field, structs written out."""
+    kind: str = field["type"]
+    if not kind.startswith("tuple"):
+        return kind
+    inner = ",".join(type_of(part) for part in field["components"])
+    return f"({inner}){kind.removeprefix('tuple')}"
+
+
+def named(field: Mapping[str, Any], value: Any) -> Any:
+    """Return structs as mappings and addresses in lower case."""
+    if field["type"] == "tuple":
+        parts = field["components"]
+        return {part["name"]: named(part, item) for part, item in zip(parts, value, strict=True)}
+    return value.lower() if field["type"] == "address" else value
+
+
+def call_data(contract: str, function: str, *arguments: Any) -> bytes:
+    """Return the data of a call."""
+    types = [type_of(field) for field in _function(contract, function)["inputs"]]
+    return keccak(text=f"{function}({','.join(types)})")[:4] + encode(types, arguments)
+
+
+def answer(contract: str, function: str, words: bytes) -> Any:
+    """Return what a view gave: one value, or a tuple of them."""
+    fields = _function(contract, function)["outputs"]
+    values = decode([type_of(field) for field in fields], words)
+    read = tuple(named(field, value) for field, value in zip(fields, values, strict=True))
+    return read[0] if len(read) == 1 else read
+
+
+@cache
+def _function(contract: str, function: str) -> dict[str, Any]:
+    """Return the entry of a function; none of ours is overloaded."""
+    for entry in load(contract):
+        if entry["type"] == "function" and entry["name"] == function:
+            return entry
+    raise LookupError(f"{contract} has no function {function}")

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""
+The ledger as the contracts themselves state it, to hold a replay of the events against.
+
+Asks through a function that the chain's edge provides, all at one block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from keeper import abi
+from keeper.audit import Account, Ledger
+
+Call = Callable[[str, bytes], bytes]  # address and data to the words of the answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """Lower-case addresses of what is audited: a vault, its book and its venues."""
+
+    vault: str
+    book: str
+    venues: tuple[str, ...]
+
+    def contracts(self) -> dict[str, str]:
+        """Return the contract type by address, as `events.decode_logs` wants it."""
+        venues = dict.fromkeys(self.venues, "PerpVenue")
+        return {self.vault: "HedgeVault", self.book: "HedgeBook", **venues}
+
+
+def read_ledger(
+    call: Call, system: System, holders: Iterable[str], accounts: Iterable[tuple[str, str]]
+) -> Ledger:
+    """
+    Return the chain's own ledger.
+
+    Parameters
+    ----------
+    call : callable
+        Asks the chain at one fixed block.
+    system : System
+        Which contracts.
+    holders : iterable of str
+        Addresses whose shares are asked for; the sum must be the supply.
+    accounts : iterable of (str, str)
+        Venue and owner of the margin accounts that are asked for.
+
+    Notes
+    -----
+    If the holders' shares do not sum to the supply, the difference is put down to a holder named
+    ``unknown``, which no replay has.
+    """
+    asked = _Asked(call, system)
+    state = asked.book("state")
+    ledger = Ledger(
+        shares={holder: asked.vault("balanceOf", holder) for holder in holders},
+        idle_assets=asked.vault("idle_assets"),
+        base_charge_bps=asked.vault("base_charge_bps"),
+        entry_paused_until=asked.vault("entry_paused_until"),
+        vault=asked.book("vault"),
+        idle_quote=state["idle_quote"],
+        nonce=state["nonce"],
+        audit_head=state["audit_head"],
+        hedge_ratio_bps=state["hedge_ratio_bps"],
+        min_hedge_ratio_bps=state["min_hedge_ratio_bps"],
+        max_hedge_ratio_bps=state["max_hedge_ratio_bps"],
+        limits=asked.book("limits"),
+        allotments=asked.allotments(),
+        keeper=asked.book("keeper"),
+        guardian=asked.book("guardian"),
+        rebalancing_paused_until=state["paused_until"],
+        last_price_wad=state["last_price_wad"],
+        rebalanced_at=state["rebalanced_at"],
+        owners={"HedgeVault": asked.vault("owner"), "HedgeBook": asked.book("owner")},
+        accounts={(venue, owner): asked.account(venue, owner) for venue, owner in accounts},
+    )
+    missing = asked.vault("totalSupply") - ledger.supply
+    if missing:
+        ledger.shares["unknown"] = missing
+    return ledger
+
+
+class _Asked:
+    """The views of one system."""
+
+    def __init__(self, call: Call, system: System) -> None:
+        self._call = call
+        self._system = system
+
+    def _ask(self, address: str, contract: str, view: str, *arguments: Any) -> Any:
+        data = abi.call_data(contract, view, *arguments)
+        return abi.answer(contract, view, self._call(address, data))
+
+    def vault(self, view: str, *arguments: Any) -> Any:
+        return self._ask(self._system.vault, "HedgeVault", view, *arguments)
+
+    def book(self, view: str, *arguments: Any) -> Any:
+        return self._ask(self._system.book, "HedgeBook", view, *arguments)
+
+    def allotments(self) -> dict[str, int]:
+        venues = [self.book("venues", i) for i in range(self.book("venue_count"))]
+        return {venue: self.book("allotment_bps", venue) for venue in venues}
+
+    def account(self, venue: str, owner: str) -> Account:
+        stored: Mapping[str, int] = self._ask(venue, "PerpVenue", "account", owner)
+        return Account(
+            assets=stored["assets"],
+            quote=stored["quote"],
+            size=stored["size"],
+            entry=stored["entry"],
+        )

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""
+Audit of a running system: fetch its logs, fold them, hold them against the chain's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from keeper.audit import NO_ADDRESS, Ledger, compare, fold
+from keeper.audit_state import System, read_ledger
+from keeper.errors import ChainUnavailable, CorruptAnswer
+from keeper.events import Event, Log, decode_logs
+
+Batch = Callable[[Sequence[tuple[str, list[Any]]]], list[Any]]  # as `keeper.chain.Chain.batch`
+
+BLOCKS_A_QUERY: Final = 5_000  # public nodes refuse longer ranges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """
+    What a replay found, at one block.
+
+    `faults` holds one line for each contradiction: between events, or with the chain's state.
+    """
+
+    block: int
+    events: tuple[Event, ...]
+    ledger: Ledger
+    faults: tuple[str, ...]
+
+    @property
+    def proven(self) -> bool:
+        """Return whether the events reproduce state and audit head."""
+        return not self.faults
+
+
+def replay(batch: Batch, system: System, first_block: int, last_block: int) -> Verdict:
+    """
+    Replay all events up to `last_block` and compare with the state there.
+
+    Parameters
+    ----------
+    batch : callable
+        Sends JSON-RPC calls to one node.
+    system : System
+        Vault, book and venues.
+    first_block : int
+        At or before the deployment of any of them.
+
+    Raises
+    ------
+    ChainUnavailable
+        If the node refuses a read.
+    CorruptAnswer
+        If a log does not fit its contract.
+    """
+    events = tuple(fetch_events(batch, system.contracts(), first_block, last_block))
+    ledger = fold(events)
+
+    def call(address: str, data: bytes) -> bytes:
+        transaction = {"to": address, "data": "0x" + data.hex()}
+        (answer,) = _answers(batch([("eth_call", [transaction, hex(last_block)])]))
+        return bytes.fromhex(answer[2:])
+
+    accounts = [key for key in ledger.accounts if key[1] != NO_ADDRESS]
+    state = read_ledger(call, system, list(ledger.shares), accounts)
+    faults = (*ledger.faults, *compare(ledger, state))
+    return Verdict(block=last_block, events=events, ledger=ledger, faults=faults)
+
+
+def fetch_events(
+    batch: Batch, contracts: dict[str, str], first_block: int, last_block: int
+) -> list[Event]:
+    """Return all events of `contracts` (lower-case address to type) in chain order."""
+    calls = []
+    for start in range(first_block, last_block + 1, BLOCKS_A_QUERY):
+        end = min(start + BLOCKS_A_QUERY - 1, last_block)
+        query = {"address": list(contracts), "fromBlock": hex(start), "toBlock": hex(end)}
+        calls.append(("eth_getLogs", [query]))
+    logs = [_log(found) for answer in _answers(batch(calls)) for found in answer]
+    return decode_logs(logs, contracts)
+
+
+def _answers(answers: list[Any]) -> list[Any]:
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise ChainUnavailable(f"the node refuses a read: {answer}")
+    return answers
+
+
+def _log(found: dict[str, Any]) -> Log:
+    try:
+        return Log(
+            address=str(found["address"]).lower(),
+            topics=tuple(bytes.fromhex(topic[2:]) for topic in found["topics"]),
+            data=bytes.fromhex(found["data"][2:]),
+            block=int(found["blockNumber"], 16),
+            index=int(found["logIndex"], 16),
+            tx_hash=str(found["transactionHash"]),
+        )
+    except (KeyError, TypeError, ValueError) as fault:
+        raise CorruptAnswer(f"the node gave no proper log: {fault}") from None
