@@ -92,6 +92,8 @@ class _Fold:
     backstops: dict[str, str] = field(default_factory=dict)  # venue to the pool's account there
     freed_assets: int = 0  # sent by a venue for an exit whose event is still to come
     traded: bool = False  # in the rebalance whose event is still to come
+    # Assets, quote and size that owners moved at venues; a book repeats each move of its own.
+    untold: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
 
     def expect(self, event: Event, what: str, folded: Any, said: Any) -> None:
         """Note a contradiction between the events so far and this one."""
@@ -99,6 +101,18 @@ class _Fold:
             self.ledger.faults.append(
                 f"{event}: {what} is {_shown(said)}, the events before give {_shown(folded)}"
             )
+
+    def tell(self, venue: str, owner: str, assets: int = 0, quote: int = 0, size: int = 0) -> None:
+        """Count a move at a venue; the book's own word for it comes with opposite signs."""
+        before = self.untold.get((venue, owner), (0, 0, 0))
+        self.untold[venue, owner] = (before[0] + assets, before[1] + quote, before[2] + size)
+
+    def expect_told(self, event: Event, book: str) -> None:
+        """Note moves of the book at a venue that it has not repeated, or repeated too often."""
+        for (venue, owner), moved in self.untold.items():
+            if owner == book:
+                self.expect(event, f"assets, quote and size moved at {venue}", moved, (0, 0, 0))
+        self.untold = {key: moved for key, moved in self.untold.items() if key[1] != book}
 
 
 def fold(events: Iterable[Event]) -> Ledger:
@@ -197,6 +211,7 @@ def _rebalanced(run: _Fold, event: Event) -> None:
     run.expect(event, "sender", ledger.keeper, record["sender"])
     run.expect(event, "block", event.log.block, record["block_number"])
     run.expect(event, "decision", record["decision_id"], event["decision_id"])
+    run.expect_told(event, event.log.address)
     ledger.nonce = record["nonce"] + 1
     ledger.audit_head = event["audit_head"]
     ledger.last_price_wad = record["price_wad"]
@@ -209,6 +224,7 @@ def _hedge_traded(run: _Fold, event: Event) -> None:
     size = run.ledger.account(event["venue"], event.log.address).size
     run.expect(event, "delta after", size, event["delta_after"])
     run.expect(event, "size", event["delta_after"] - event["delta_before"], event["size"])
+    run.tell(event["venue"], event.log.address, size=-event["size"])
     run.traded = True
 
 
@@ -219,8 +235,11 @@ def _margin_moved(run: _Fold, event: Event) -> None:
     idle = ledger.idle_quote - event["quote"]
     run.expect(event, "idle quote", idle, event["idle_quote_after"])
     ledger.idle_quote = event["idle_quote_after"]
+    book = event.log.address
+    run.tell(event["venue"], book, assets=-event["assets"], quote=-event["quote"])
     if event["decision_id"] == NO_HASH:
         run.freed_assets -= event["assets"]
+        run.expect_told(event, book)
 
 
 def _spot_traded(run: _Fold, event: Event) -> None:
@@ -297,6 +316,7 @@ def _margin_deposited(run: _Fold, event: Event) -> None:
     account = _touched(run, event, event["account"], event["funding"], event["quote_before"])
     run.expect(event, "assets", account.assets + event["assets"], event["assets_after"])
     run.expect(event, "quote", event["quote_before"] + event["quote"], event["quote_after"])
+    run.tell(event.log.address, event["account"], event["assets"], event["quote"])
     account.assets, account.quote = event["assets_after"], event["quote_after"]
 
 
@@ -304,6 +324,7 @@ def _margin_withdrawn(run: _Fold, event: Event) -> None:
     account = _touched(run, event, event["account"], event["funding"], event["quote_before"])
     run.expect(event, "assets", account.assets - event["assets"], event["assets_after"])
     run.expect(event, "quote", event["quote_before"] - event["quote"], event["quote_after"])
+    run.tell(event.log.address, event["account"], -event["assets"], -event["quote"])
     account.assets, account.quote = event["assets_after"], event["quote_after"]
 
 
@@ -312,6 +333,7 @@ def _traded(run: _Fold, event: Event) -> None:
     run.expect(event, "size before", account.size, event["size_before"])
     run.expect(event, "entry before", account.entry, event["entry_before"])
     run.expect(event, "size", event["size_before"] + event["size"], event["size_after"])
+    run.tell(event.log.address, event["account"], size=event["size"])
     account.size, account.entry = event["size_after"], event["entry_after"]
     account.quote = event["quote_after"]
 

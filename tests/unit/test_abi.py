@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+import pytest
+
+from keeper import abi
+from scripts.export_abi import as_text, compiled_abi
+
+
+@pytest.mark.parametrize("contract", abi.CONTRACTS)
+def test_shipped_abi__equals_the_compilers(contract):
+    """If this fails: `python -m scripts.export_abi`."""
+    assert as_text(abi.load(contract)) == as_text(compiled_abi(contract))
+
+
+def test_call_data__view_with_argument__is_selector_and_word():
+    holder = "0x" + "11" * 20
+    data = abi.call_data("HedgeVault", "balanceOf", holder)
+    assert data.hex() == "70a08231" + "00" * 12 + "11" * 20
+
+
+def test_answer__struct__has_named_fields():
+    words = b"".join(value.to_bytes(32, "big", signed=True) for value in (5, -7, -3, -9, 0))
+    account = abi.answer("PerpVenue", "account", words)
+    assert account == {"assets": 5, "quote": -7, "size": -3, "entry": -9, "funding_index_wad": 0}
+
+
+def test_call_data__unknown_function__refused():
+    with pytest.raises(LookupError, match="HedgeVault has no function nothing"):
+        abi.call_data("HedgeVault", "nothing")
