@@ -27,13 +27,15 @@
 from ethereum.ercs import IERC20Detailed
 from interfaces import ILiquidationRules
 
+from modules import curve
 from modules import fixed_point
 from modules import margin_rules
 from modules import position
 
 implements: ILiquidationRules
 
-initializes: margin_rules
+initializes: curve
+initializes: margin_rules[curve := curve]
 
 WAD: constant(uint256) = 10**18
 MAX_FEE_WAD: constant(uint256) = 10**17  # beyond it a fee is a typing error
@@ -62,7 +64,8 @@ def __init__(asset: address, quote: address, terms: ILiquidationRules.Terms):
     QUOTE = quote
     TERMS = terms
     PRICE_DIVISOR = 10 ** (18 + asset_decimals - quote_decimals)
-    margin_rules.__init__(terms, PRICE_DIVISOR)
+    curve.__init__(terms.skew_scale, PRICE_DIVISOR, terms.taker_fee_wad, terms.maker_fee_wad)
+    margin_rules.__init__(terms)
 
 
 # Views

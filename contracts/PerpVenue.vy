@@ -55,7 +55,7 @@ implements: IPerpVenue
 
 initializes: curve
 initializes: funding
-initializes: margin_rules
+initializes: margin_rules[curve := curve]
 
 
 struct AccountWords:
@@ -131,7 +131,7 @@ def __init__(
     FUND_SHARE_WAD = terms.fund_share_wad
     curve.__init__(terms.skew_scale, price_divisor, terms.taker_fee_wad, terms.maker_fee_wad)
     funding.__init__(terms.interest_wad, terms.interest_band_wad, terms.funding_cap_wad)
-    margin_rules.__init__(terms, price_divisor)
+    margin_rules.__init__(terms)
     self._store_clock(0, block.timestamp, 0)
     log IPerpVenue.VenueOpened(
         asset=asset, quote=quote, oracle=oracle, pool=pool, fund=fund, rules=rules, terms=terms
@@ -144,10 +144,10 @@ def __init__(
 @external
 def deposit(assets: uint256, quote: uint256):
     self._require_amount(assets, quote)
-    self._accrue(0)
+    indices: int256 = self._accrue(0)
     before: ILiquidationRules.Account = empty(ILiquidationRules.Account)
     owed: int256 = 0
-    (before, owed) = self._settled(msg.sender)
+    (before, owed) = self._settled(msg.sender, indices)
     after: ILiquidationRules.Account = before
     after.assets += assets
     after.quote += convert(quote, int256)
@@ -177,9 +177,9 @@ def withdraw(assets: uint256, quote: uint256, receiver: address):
     # Without position and loan there is nothing to value, and nobody waits for a price.
     if before.size != 0 or before.quote < convert(quote, int256):
         price = self._read_price()
-    self._accrue(price.price_wad)
+    indices: int256 = self._accrue(price.price_wad)
     owed: int256 = 0
-    (before, owed) = self._settled(msg.sender)
+    (before, owed) = self._settled(msg.sender, indices)
     after: ILiquidationRules.Account = before
     after.assets -= assets
     after.quote -= convert(quote, int256)
@@ -211,10 +211,10 @@ def trade(instrument: uint256, size: int256, limit_price_wad: uint256) -> int256
     self._require(size != 0, "venue: zero size")
     self._require(fixed_point.magnitude(size) <= 2 * MAX_SIDE, "venue: size out of range")
     price: IPriceOracle.Price = self._read_price()
-    self._accrue(price.price_wad)
+    indices: int256 = self._accrue(price.price_wad)
     before: ILiquidationRules.Account = empty(ILiquidationRules.Account)
     owed: int256 = 0
-    (before, owed) = self._settled(msg.sender)
+    (before, owed) = self._settled(msg.sender, indices)
     skew: int256 = self._skew()
     self._require(
         curve.fill_within(skew, size, price.price_wad, limit_price_wad),
@@ -234,9 +234,9 @@ def trade(instrument: uint256, size: int256, limit_price_wad: uint256) -> int256
     self._resize(before.size, after.size, after.entry - before.entry)
     # What the account lost is the pool's, but for the part of the fund.
     self._claim(before.quote - after.quote - convert(fund_fee, int256), convert(fund_fee, int256))
-    after.funding_index_wad = self._index(after.size)
+    after.funding_index_wad = self._index(after.size, indices)
     self._store(msg.sender, after)
-    self._require_allowed(before.size, after, skew, price.price_wad)
+    self._require_allowed(before.size, after, skew, price.price_wad, indices)
     log IPerpVenue.Traded(
         account=msg.sender,
         size=size,
@@ -260,11 +260,11 @@ def trade(instrument: uint256, size: int256, limit_price_wad: uint256) -> int256
 def liquidate(account: address) -> int256:
     self._require(account != POOL, "venue: backstop account")
     price: IPriceOracle.Price = self._read_price()
-    self._accrue(price.price_wad)
+    indices: int256 = self._accrue(price.price_wad)
     failed: ILiquidationRules.Account = empty(ILiquidationRules.Account)
     owed: int256 = 0
-    (failed, owed) = self._settled(account)
-    stop: ILiquidationRules.Account = self._settled(POOL)[0]
+    (failed, owed) = self._settled(account, indices)
+    stop: ILiquidationRules.Account = self._settled(POOL, indices)[0]
     done: ILiquidationRules.Outcome = staticcall ILiquidationRules(RULES).outcome(
         failed, stop, price.price_wad
     )
@@ -275,11 +275,11 @@ def liquidate(account: address) -> int256:
     failed.entry = done.entry_after
     failed.quote = done.quote_after
     failed.assets -= done.assets_sold
-    failed.funding_index_wad = self._index(failed.size)
+    failed.funding_index_wad = self._index(failed.size, indices)
     self._store(account, failed)
     stop.size = done.backstop_size_after
     stop.entry = done.backstop_entry_after
-    stop.funding_index_wad = self._index(stop.size)
+    stop.funding_index_wad = self._index(stop.size, indices)
     self._store(POOL, stop)
 
     # The fund pays the reward first, or nobody would come for a bankrupt account.
@@ -310,27 +310,27 @@ def liquidate(account: address) -> int256:
 
 @external
 def accrue():
-    self._accrue(self._read_price().price_wad)
+    done: int256 = self._accrue(self._read_price().price_wad)
 
 
 @external
 def settle():
-    held: IPerpVenue.Reserves = self._reserves()
+    loans: int256 = self._loans
+    assets: uint256 = convert(words.low_of(loans), uint256)
     # Tokens here beyond positive balances and the fund's; what accounts borrowed, the pool lent.
-    surplus: int256 = words.high_of(self._claims) - convert(held.debt, int256)
-    if surplus < 0:
-        wanted: uint256 = convert(-surplus, uint256)
-        surplus = -convert(extcall ILiquidityPool(POOL).pay(wanted), int256)
-    self._claim(-surplus, 0)
-    self._quote_held = convert(convert(held.quote_held, int256) - surplus, uint256)
-    self._lend(0, -convert(held.pool_assets, int256))
+    surplus: int256 = words.high_of(self._claims) - words.high_of(loans)
     sent: uint256 = fixed_point.positive_part(surplus)
+    if surplus < 0:
+        surplus = -convert(self._draw(convert(-surplus, uint256)), int256)
+    self._claim(-convert(sent, int256), 0)
+    self._quote_held -= sent
+    self._lend(0, -words.low_of(loans))
     self._send(QUOTE, POOL, sent)
-    self._send(ASSET, POOL, held.pool_assets)
-    extcall ILiquidityPool(POOL).book(sent, held.pool_assets)
+    self._send(ASSET, POOL, assets)
+    extcall ILiquidityPool(POOL).book(sent, assets)
     log IPerpVenue.PoolSettled(
         quote=surplus,
-        assets=held.pool_assets,
+        assets=assets,
         pool_claim_after=words.high_of(self._claims),
         quote_held_after=self._quote_held,
     )
@@ -395,7 +395,7 @@ def market(price_wad: uint256) -> IHedgeVenue.Market:
             terms.penalty_wad + terms.reward_share_wad + terms.maintenance_buffer_wad
         ),
         haircut_wad=terms.haircut_wad,
-        pool_equity=self._pool_equity(price_wad),
+        pool_equity=self._pool_equity(price_wad, self._indices_now()),
         insurance=self._insurance(),
     )
 
@@ -460,15 +460,13 @@ def account(owner: address) -> ILiquidationRules.Account:
 @external
 @view
 def state() -> IPerpVenue.MarketState:
-    longs: int256 = 0
-    shorts: int256 = 0
-    (longs, shorts) = self._indices_now()
+    indices: int256 = self._indices_now()
     return IPerpVenue.MarketState(
         long_size=convert(words.high_of(self._sizes), uint256),
         short_size=convert(words.low_of(self._sizes), uint256),
-        long_index_wad=longs,
-        short_index_wad=shorts,
-        open_cost=self._open_cost_now(),
+        long_index_wad=words.high_of(indices),
+        short_index_wad=words.low_of(indices),
+        open_cost=self._open_cost_now(indices),
         price_wad=convert(words.low_of(self._clock), uint256),
         accrued_at=convert(words.high_of(self._clock) & CLOCK, uint256),
         mean_premium_wad=self._mean_premium(),
@@ -480,7 +478,12 @@ def state() -> IPerpVenue.MarketState:
 @external
 @view
 def reserves() -> IPerpVenue.Reserves:
-    return self._reserves()
+    loans: int256 = self._loans
+    return IPerpVenue.Reserves(
+        quote_held=self._quote_held,
+        debt=convert(words.high_of(loans), uint256),
+        pool_assets=convert(words.low_of(loans), uint256),
+    )
 
 
 @external
@@ -492,7 +495,7 @@ def shortfall(long: bool) -> IPerpVenue.Shortfall:
 @external
 @view
 def pool_value(price_wad: uint256) -> int256:
-    return self._pool_value(price_wad)
+    return self._pool_value(price_wad, self._indices_now())
 
 
 @external
@@ -511,6 +514,7 @@ def _require_allowed(
     account: ILiquidationRules.Account,
     skew_before: int256,
     price_wad: uint256,
+    indices: int256,
 ):
     """
     @dev Caps and margin bind what increases |q| or turns it around; caps on the skew only
@@ -533,7 +537,7 @@ def _require_allowed(
             "venue: premium cap",
         )
         self._require(
-            self._pool_equity(price_wad) >= self._pool_equity_required(skew, price_wad),
+            self._pool_equity(price_wad, indices) >= self._pool_equity_required(skew, price_wad),
             "venue: pool too small",
         )
     equity += min(self._closing_gain(account.size, price_wad), 0)
@@ -629,14 +633,14 @@ def _drawn(wanted: uint256) -> uint256:
 
 @internal
 @view
-def _pool_value(price_wad: uint256) -> int256:
+def _pool_value(price_wad: uint256, indices: int256) -> int256:
     """
     @dev Claim + asset tokens here - what everybody but the backstop would get if all closed
          together, each at the mean S * (1 + K/2L) of the curve from K to zero.
     """
     stop: ILiquidationRules.Account = self._load(POOL)
-    others_cost: int256 = self._open_cost_now() - stop.entry * curve.PRICE_DIVISOR
-    others_cost -= abs(stop.size) * (self._index(stop.size) - stop.funding_index_wad)
+    others_cost: int256 = self._open_cost_now(indices) - stop.entry * curve.PRICE_DIVISOR
+    others_cost -= self._owed(stop, indices)
     return (
         words.high_of(self._claims)
         + margin_rules.value_down(words.low_of(self._loans), price_wad)
@@ -647,14 +651,14 @@ def _pool_value(price_wad: uint256) -> int256:
 
 @internal
 @view
-def _pool_equity(price_wad: uint256) -> int256:
+def _pool_equity(price_wad: uint256, indices: int256) -> int256:
     quote: uint256 = 0
     assets: uint256 = 0
     (quote, assets) = staticcall ILiquidityPool(POOL).holdings()
     return (
         convert(quote, int256)
         + margin_rules.value_down(convert(assets, int256), price_wad)
-        + self._pool_value(price_wad)
+        + self._pool_value(price_wad, indices)
     )
 
 
@@ -711,9 +715,18 @@ def _make_room(quote: uint256) -> uint256:
     held: uint256 = self._quote_held
     if quote <= held:
         return 0
-    pulled: uint256 = extcall ILiquidityPool(POOL).pay(quote - held)
+    pulled: uint256 = self._draw(quote - held)
     self._require(held + pulled >= quote, "venue: pool cannot pay")
-    self._quote_held = held + pulled
+    return pulled
+
+
+@internal
+def _draw(wanted: uint256) -> uint256:
+    """
+    @dev Quote that the pool sends, as much of `wanted` as it has.
+    """
+    pulled: uint256 = extcall ILiquidityPool(POOL).pay(wanted)
+    self._quote_held += pulled
     self._claim(convert(pulled, int256), 0)
     return pulled
 
@@ -740,97 +753,103 @@ def _send(token: address, receiver: address, amount: uint256):
 
 
 @internal
-def _accrue(price_wad: uint256):
+def _accrue(price_wad: uint256) -> int256:
     """
     @dev Brings funding and mean premium to now, with this price for the next interval; zero
          keeps the price.
     """
     clock: int256 = self._clock
+    indices: int256 = self._indices_now()
     price_before: int256 = words.low_of(clock)
     price_after: int256 = price_before if price_wad == 0 else convert(price_wad, int256)
-    if words.high_of(clock) & CLOCK == convert(block.timestamp, int256):
-        if price_after == price_before:
-            return
-    longs: int256 = 0
-    shorts: int256 = 0
-    (longs, shorts) = self._indices_now()
+    if self._elapsed(clock) == 0 and price_after == price_before:
+        return indices
     mean_wad: int256 = self._mean_premium()
-    self._open_cost = self._open_cost_now()
-    self._indices = words.pack(longs, shorts)
+    self._open_cost = self._open_cost_now(indices)
+    self._indices = indices
     self._store_clock(mean_wad, block.timestamp, price_after)
     log IPerpVenue.FundingAccrued(
         rate_wad=funding.rate(curve.premium(self._skew())),
         price_before_wad=convert(price_before, uint256),
         price_after_wad=convert(price_after, uint256),
-        long_index_after_wad=longs,
-        short_index_after_wad=shorts,
+        long_index_after_wad=words.high_of(indices),
+        short_index_after_wad=words.low_of(indices),
         mean_premium_after_wad=mean_wad,
         accrued_at=block.timestamp,
     )
+    return indices
 
 
 @internal
 @view
-def _elapsed() -> int256:
-    return convert(block.timestamp, int256) - (words.high_of(self._clock) & CLOCK)
+def _elapsed(clock: int256) -> int256:
+    return convert(block.timestamp, int256) - (words.high_of(clock) & CLOCK)
 
 
 @internal
 @view
-def _indices_now() -> (int256, int256):
+def _indices_now() -> int256:
     """
-    @dev Funding indices of longs and shorts, accrued to this second.
+    @dev Funding indices of longs | shorts, accrued to this second.
     """
-    indices: int256 = self._indices
-    elapsed: int256 = self._elapsed()
+    stored: int256 = self._indices
+    clock: int256 = self._clock
+    elapsed: int256 = self._elapsed(clock)
     if elapsed == 0:
-        return words.high_of(indices), words.low_of(indices)
+        return stored
+    sizes: int256 = self._sizes
     longs: int256 = 0
     shorts: int256 = 0
     (longs, shorts) = funding.owed(
         curve.premium(self._skew()),
-        words.high_of(self._sizes),
-        words.low_of(self._sizes),
-        words.low_of(self._clock),
+        words.high_of(sizes),
+        words.low_of(sizes),
+        words.low_of(clock),
         elapsed,
     )
-    return words.high_of(indices) + longs, words.low_of(indices) + shorts
+    return words.pack(words.high_of(stored) + longs, words.low_of(stored) + shorts)
 
 
 @internal
-@view
-def _index(size: int256) -> int256:
+@pure
+def _index(size: int256, indices: int256) -> int256:
     """
-    @dev Funding index of the side now, zero without a position.
+    @dev Funding index of the side, zero without a position.
     """
     if size == 0:
         return 0
-    longs: int256 = 0
-    shorts: int256 = 0
-    (longs, shorts) = self._indices_now()
-    return longs if size > 0 else shorts
+    return words.high_of(indices) if size > 0 else words.low_of(indices)
 
 
 @internal
 @view
-def _open_cost_now() -> int256:
-    longs: int256 = 0
-    shorts: int256 = 0
-    (longs, shorts) = self._indices_now()
-    indices: int256 = self._indices
+def _open_cost_now(indices: int256) -> int256:
+    stored: int256 = self._indices
     sizes: int256 = self._sizes
     return (
         self._open_cost
-        + words.high_of(sizes) * (longs - words.high_of(indices))
-        + words.low_of(sizes) * (shorts - words.low_of(indices))
+        + words.high_of(sizes) * (words.high_of(indices) - words.high_of(stored))
+        + words.low_of(sizes) * (words.low_of(indices) - words.low_of(stored))
     )
 
 
 @internal
 @view
 def _mean_premium() -> int256:
+    clock: int256 = self._clock
     return funding.mean(
-        words.high_of(self._clock) >> 40, curve.premium(self._skew()), self._elapsed()
+        words.high_of(clock) >> 40, curve.premium(self._skew()), self._elapsed(clock)
+    )
+
+
+@internal
+@view
+def _owed(account: ILiquidationRules.Account, indices: int256) -> int256:
+    """
+    @dev Funding that the account has not paid yet, times PRICE_DIVISOR.
+    """
+    return abs(account.size) * (
+        self._index(account.size, indices) - account.funding_index_wad
     )
 
 
@@ -841,34 +860,30 @@ def _account_now(owner: address) -> ILiquidationRules.Account:
     @dev The account with its funding paid to this second, as a settlement would leave it.
     """
     account: ILiquidationRules.Account = self._load(owner)
-    index_wad: int256 = self._index(account.size)
     account.quote -= fixed_point.div_ceil(
-        abs(account.size) * (index_wad - account.funding_index_wad),
-        curve.PRICE_DIVISOR,
+        self._owed(account, self._indices_now()), curve.PRICE_DIVISOR
     )
-    account.funding_index_wad = index_wad
     return account
 
 
 @internal
-def _settled(owner: address) -> (ILiquidationRules.Account, int256):
+def _settled(owner: address, indices: int256) -> (ILiquidationRules.Account, int256):
     """
     @dev The account with its funding paid, and what it paid. The sums are stored, the account
          is left to the caller. The backstop is the pool's: it pays itself.
     """
-    before: ILiquidationRules.Account = self._load(owner)
-    after: ILiquidationRules.Account = self._account_now(owner)
-    if before.size == 0:
-        return after, 0
-    owed: int256 = before.quote - after.quote
-    self._open_cost -= abs(after.size) * (
-        after.funding_index_wad - before.funding_index_wad
-    )
+    account: ILiquidationRules.Account = self._load(owner)
+    exact: int256 = self._owed(account, indices)
+    account.funding_index_wad = self._index(account.size, indices)
+    if exact == 0:
+        return account, 0
+    self._open_cost -= exact
     if owner == POOL:
-        after.quote = 0
-        return after, 0
+        return account, 0
+    owed: int256 = fixed_point.div_ceil(exact, curve.PRICE_DIVISOR)
+    account.quote -= owed
     self._claim(owed, 0)
-    return after, owed
+    return account, owed
 
 
 # Internals: storage
@@ -945,17 +960,6 @@ def _store_margin(owner: address, account: ILiquidationRules.Account):
     quote_before: int256 = words.high_of(self._accounts[owner].margin)
     self._lend(min(quote_before, 0) - min(account.quote, 0), 0)
     self._accounts[owner].margin = words.pack(account.quote, convert(account.assets, int256))
-
-
-@internal
-@view
-def _reserves() -> IPerpVenue.Reserves:
-    loans: int256 = self._loans
-    return IPerpVenue.Reserves(
-        quote_held=self._quote_held,
-        debt=convert(words.high_of(loans), uint256),
-        pool_assets=convert(words.low_of(loans), uint256),
-    )
 
 
 @internal

@@ -21,6 +21,7 @@ WAD: constant(int256) = 10**18
 
 SKEW_SCALE: immutable(int256)  # L, asset units
 PRICE_DIVISOR: immutable(int256)  # quote units = asset units * price_wad / PRICE_DIVISOR
+WAD_DIVISOR: immutable(uint256)  # PRICE_DIVISOR * WAD, for products with a rate
 TAKER_FEE_WAD: immutable(uint256)
 MAKER_FEE_WAD: immutable(uint256)
 
@@ -31,6 +32,7 @@ def __init__(
 ):
     SKEW_SCALE = convert(skew_scale, int256)
     PRICE_DIVISOR = convert(price_divisor, int256)
+    WAD_DIVISOR = price_divisor * 10**18
     TAKER_FEE_WAD = taker_fee_wad
     MAKER_FEE_WAD = maker_fee_wad
 
@@ -98,9 +100,7 @@ def fee(skew: int256, size: int256, price_wad: uint256) -> uint256:
     if (skew > 0) != (size > 0):
         maker = min(amount, fixed_point.magnitude(skew))
     rate: uint256 = (amount - maker) * TAKER_FEE_WAD + maker * MAKER_FEE_WAD
-    return fixed_point.mul_div_up(
-        rate, price_wad, convert(PRICE_DIVISOR * WAD, uint256)
-    )
+    return fixed_point.mul_div_up(rate, price_wad, WAD_DIVISOR)
 
 
 @internal

@@ -16,12 +16,13 @@
 
 from interfaces import ILiquidationRules
 
+from modules import curve
 from modules import fixed_point
+
+uses: curve
 
 WAD: constant(uint256) = 10**18
 
-SKEW_SCALE: immutable(uint256)
-PRICE_DIVISOR: immutable(uint256)
 BASE_WAD: immutable(uint256)
 SLOPE_WAD: immutable(uint256)
 SHARE_WAD: immutable(uint256)
@@ -30,9 +31,7 @@ KEPT_WAD: immutable(uint256)  # 1 - haircut
 
 
 @deploy
-def __init__(terms: ILiquidationRules.Terms, price_divisor: uint256):
-    SKEW_SCALE = terms.skew_scale
-    PRICE_DIVISOR = price_divisor
+def __init__(terms: ILiquidationRules.Terms):
     BASE_WAD = terms.initial_base_wad
     SLOPE_WAD = terms.initial_slope_wad
     SHARE_WAD = terms.maintenance_share_wad
@@ -46,7 +45,7 @@ def initial_rate(size: uint256) -> uint256:
     """
     @dev iota, WAD, up.
     """
-    return BASE_WAD + fixed_point.mul_div_up(SLOPE_WAD, size, SKEW_SCALE)
+    return BASE_WAD + fixed_point.mul_div_up(SLOPE_WAD, size, convert(curve.SKEW_SCALE, uint256))
 
 
 @internal
@@ -66,7 +65,7 @@ def share_up(size: uint256, price_wad: uint256, share_wad: uint256) -> uint256:
     """
     @dev share of the notional, quote, up.
     """
-    return fixed_point.mul_div_up(size * price_wad, share_wad, PRICE_DIVISOR * WAD)
+    return fixed_point.mul_div_up(size * price_wad, share_wad, curve.WAD_DIVISOR)
 
 
 @internal
@@ -75,7 +74,7 @@ def share_down(size: uint256, price_wad: uint256, share_wad: uint256) -> uint256
     """
     @dev share of the notional, quote, down.
     """
-    return fixed_point.mul_div_down(size * price_wad, share_wad, PRICE_DIVISOR * WAD)
+    return fixed_point.mul_div_down(size * price_wad, share_wad, curve.WAD_DIVISOR)
 
 
 @internal
@@ -85,7 +84,7 @@ def value_down(size: int256, price_wad: uint256) -> int256:
     @dev size * S, quote, down.
     """
     return fixed_point.div_floor(
-        size * convert(price_wad, int256), convert(PRICE_DIVISOR, int256)
+        size * convert(price_wad, int256), curve.PRICE_DIVISOR
     )
 
 
@@ -96,7 +95,7 @@ def value_up(size: int256, price_wad: uint256) -> int256:
     @dev size * S, quote, up.
     """
     return fixed_point.div_ceil(
-        size * convert(price_wad, int256), convert(PRICE_DIVISOR, int256)
+        size * convert(price_wad, int256), curve.PRICE_DIVISOR
     )
 
 
@@ -132,7 +131,7 @@ def assets_for(quote: uint256, price_wad: uint256, share_wad: uint256) -> uint25
     """
     if price_wad == 0:
         return max_value(uint256)
-    return fixed_point.mul_div_up(quote, PRICE_DIVISOR * WAD, price_wad * share_wad)
+    return fixed_point.mul_div_up(quote, curve.WAD_DIVISOR, price_wad * share_wad)
 
 
 @internal
