@@ -1,0 +1,557 @@
+# SPDX-License-Identifier: MIT
+"""
+The chain's edge: JSON-RPC in, records out. The only file that imports web3.
+
+A tick reads everything with one HTTP request: chain id, head, the key's nonces and balance,
+receipts of what is in flight, and the lens for all vaults in pages of 25. A tick that sends makes
+two more: simulation (call and gas estimate in one batch) and the signed bytes. Then one a poll
+until the receipt is there.
+
+Every library exception ends here as one of `keeper.errors`, in one line. Reads are tried again
+with back-off and jitter; what was sent is never sent again from here.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+import requests
+from eth_abi.abi import decode, encode
+from eth_abi.exceptions import DecodingError
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from eth_utils.crypto import keccak
+from web3 import HTTPProvider
+from web3.types import RPCEndpoint
+
+from keeper.deadline import Deadline
+from keeper.errors import (
+    CallRefused,
+    ChainUnavailable,
+    ConfigInvalid,
+    CorruptAnswer,
+    NodeBehind,
+    Throttled,
+    WrongChain,
+)
+from keeper.snapshot import (
+    MAX_VAULTS,
+    Address,
+    Block,
+    Snapshot,
+    decode_vault,
+    split_page,
+)
+
+SNAPSHOTS: Final = keccak(text="snapshots(address[])")[:4]
+ERROR_STRING: Final = bytes.fromhex("08c379a0")  # Error(string)
+PANIC: Final = bytes.fromhex("4e487b71")  # Panic(uint256)
+FUTURE_TOLERANCE: Final = 60  # seconds that a node's clock may be ahead of ours
+FIRST_BACKOFF: Final = 0.25  # seconds
+KNOWN_WORDS: Final = ("already known", "known transaction", "already imported")
+REVERT_WORDS: Final = ("revert", "invalid opcode", "out of gas")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """Which node, which chain, and how patient to be."""
+
+    rpc_url: str
+    chain_id: int
+    lens: Address
+    timeout_secs: float = 5.0
+    attempts: int = 3
+    confirmations: int = 1
+    head_max_age_secs: float | None = 120.0  # None: the chain's time is not the world's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What became of a transaction."""
+
+    tx_hash: str
+    succeeded: bool
+    block_number: int
+    block_hash: str
+    gas_used: int
+    effective_gas_price: int  # wei
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Everything that a tick rests on, at one block."""
+
+    block: Block
+    snapshots: tuple[Snapshot, ...]
+    nonce: int  # mined
+    pending_nonce: int  # with the node's pool, where the node counts it
+    balance: int  # wei
+    receipts: dict[str, Receipt | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A transaction before it is signed."""
+
+    to: Address
+    calldata: bytes
+    nonce: int
+    gas: int
+    max_fee: int  # wei per gas
+    priority_fee: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """Signed bytes and the hash by which the chain will know them."""
+
+    tx_hash: str
+    raw: bytes
+
+
+class RpcFault(Exception):
+    """The error object of one answer."""
+
+    def __init__(self, code: int, message: str, payload: bytes | None) -> None:
+        self.code, self.message, self.payload = code, message, payload
+        super().__init__(f"{message} ({code})")
+
+    @property
+    def reverted(self) -> bool:
+        """Return whether the EVM said no, rather than the node."""
+        words = self.message.lower()
+        return self.payload is not None or any(word in words for word in REVERT_WORDS)
+
+
+class Signer:
+    """A key that never leaves this object."""
+
+    def __init__(self, account: LocalAccount, chain_id: int) -> None:
+        self._account = account
+        self._chain_id = chain_id
+        self.address = Address(account.address.lower())
+
+    def __repr__(self) -> str:
+        return f"Signer({self.address})"
+
+    def sign(self, envelope: Envelope) -> Signed:
+        """Sign with every field given, so that nothing is asked of the node."""
+        signed = self._account.sign_transaction(
+            {
+                "type": 2,
+                "chainId": self._chain_id,
+                "nonce": envelope.nonce,
+                "to": bytes.fromhex(envelope.to[2:]),
+                "value": 0,
+                "data": envelope.calldata,
+                "gas": envelope.gas,
+                "maxFeePerGas": envelope.max_fee,
+                "maxPriorityFeePerGas": envelope.priority_fee,
+            }
+        )
+        raw = bytes(signed.raw_transaction)
+        return Signed(tx_hash="0x" + bytes(signed.hash).hex(), raw=raw)
+
+
+def signer_from_key(key: str, chain_id: int) -> Signer:
+    """Return the signer of a hex key; the key appears in no message."""
+    try:
+        return Signer(Account.from_key(key.strip()), chain_id)
+    except Exception:  # noqa: BLE001  # whatever the library says may quote the key
+        raise ConfigInvalid("signer: not a private key") from None
+
+
+def signer_from_keystore(keystore: Path, password_file: Path, chain_id: int) -> Signer:
+    """Return the signer of an encrypted keystore; the password appears in no message."""
+    try:
+        password = password_file.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as fault:
+        raise ConfigInvalid(f"signer.password_file: {fault.strerror}") from None
+    try:
+        text = keystore.read_text(encoding="utf-8")
+    except OSError as fault:
+        raise ConfigInvalid(f"signer.keystore: {fault.strerror}") from None
+    try:
+        key = Account.decrypt(json.loads(text), password)
+    except Exception:  # noqa: BLE001  # the same
+        raise ConfigInvalid("signer.keystore: not a keystore, or not its password") from None
+    return Signer(Account.from_key(key), chain_id)
+
+
+class Chain:
+    """One node."""
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        wall: Callable[[], float] = time.time,
+        jitter: random.Random | None = None,
+    ) -> None:
+        self.node = node
+        self.requests = 0  # HTTP requests made
+        self._wall = wall
+        self._jitter = jitter or random.Random()
+        self._highest = 0
+        self._session = requests.Session()
+        self._lock = threading.Lock()
+        self._provider = HTTPProvider(
+            node.rpc_url,
+            request_kwargs={"timeout": node.timeout_secs},
+            session=self._session,
+            exception_retry_configuration=None,  # it would send transactions again
+        )
+
+    # Reading
+
+    def read(
+        self,
+        vaults: Sequence[Address],
+        sender: Address | None,
+        watched: Sequence[str],
+        deadline: Deadline,
+    ) -> Reading:
+        """
+        Read head, vaults, account and receipts with one request, at one block.
+
+        Raises
+        ------
+        ChainUnavailable
+            After all attempts: no node, the wrong one, one that lags.
+        CorruptAnswer
+            If an answer cannot be.
+        """
+        pinned: int | None = None
+        last: Exception | None = None
+        for attempt in range(self.node.attempts):
+            if attempt:
+                self._back_off(attempt, deadline)
+            deadline.check("reading the chain")
+            try:
+                reading = self._read_once(vaults, sender, watched, pinned)
+            except _MovedOn as moved:
+                pinned, last = moved.number, moved
+                continue
+            except WrongChain:
+                raise
+            except ChainUnavailable as fault:
+                last = fault
+                continue
+            if reading is not None:
+                return reading
+        if isinstance(last, ChainUnavailable):
+            raise last
+        raise ChainUnavailable("the head moved during each attempt to read at one block")
+
+    def _read_once(
+        self,
+        vaults: Sequence[Address],
+        sender: Address | None,
+        watched: Sequence[str],
+        pinned: int | None,
+    ) -> Reading:
+        tag = "latest" if pinned is None else hex(pinned)
+        who = sender or self.node.lens
+        pages = [vaults[i : i + MAX_VAULTS] for i in range(0, len(vaults), MAX_VAULTS)]
+        calls: list[tuple[str, list[Any]]] = [
+            ("eth_chainId", []),
+            ("eth_getBlockByNumber", [tag, False]),
+            ("eth_getTransactionCount", [who, "latest"]),
+            ("eth_getTransactionCount", [who, "pending"]),
+            ("eth_getBalance", [who, "latest"]),
+        ]
+        calls += [("eth_getTransactionReceipt", [tx_hash]) for tx_hash in watched]
+        calls += [("eth_call", [self._lens_call(page), tag]) for page in pages]
+        chain_id, head, nonce, pending, balance, *rest = self.batch(calls)
+        self._check_chain_id(_number(_answered(chain_id)))
+        block = _block(_answered(head))
+        self._check_head(block)
+        receipts = {
+            tx_hash: _receipt(tx_hash, _answered(answer))
+            for tx_hash, answer in zip(watched, rest[: len(watched)], strict=True)
+        }
+        snapshots: list[Snapshot] = []
+        for page, answer in zip(pages, rest[len(watched) :], strict=True):
+            snapshots += self._page(page, answer, block)
+        self._highest = max(self._highest, block.number)
+        return Reading(
+            block=block,
+            snapshots=tuple(snapshots),
+            nonce=_number(_answered(nonce)),
+            pending_nonce=_number(_answered(pending)),
+            balance=_number(_answered(balance)),
+            receipts=receipts,
+        )
+
+    def _lens_call(self, page: Sequence[Address]) -> dict[str, str]:
+        encoded = SNAPSHOTS + encode(["address[]"], [list(page)])
+        return {"to": self.node.lens, "data": "0x" + encoded.hex()}
+
+    def _page(self, page: Sequence[Address], answer: object, block: Block) -> list[Snapshot]:
+        if isinstance(answer, RpcFault):
+            if answer.reverted:
+                reason = revert_reason(answer.payload, answer.message)
+                raise CorruptAnswer(f"the lens reverts ({reason}): is each vault a HedgeVault?")
+            raise ChainUnavailable(f"the node refuses the lens call: {answer.message}")
+        returned = _bytes(answer)
+        if not returned:
+            raise WrongChain(f"no VaultLens at {self.node.lens} on chain {self.node.chain_id}")
+        number, at, words = split_page(returned, page)
+        if (number, at) != (block.number, block.at):
+            raise _MovedOn(max(number, block.number))
+        return [Snapshot(block=block, vault=decode_vault(w), words=w) for w in words]
+
+    def _check_chain_id(self, chain_id: int) -> None:
+        if chain_id != self.node.chain_id:
+            raise WrongChain(f"the node is on chain {chain_id}, expected {self.node.chain_id}")
+
+    def _check_head(self, block: Block) -> None:
+        if block.number < self._highest:
+            raise NodeBehind(f"the head went back from {self._highest} to {block.number}")
+        if self.node.head_max_age_secs is None:
+            return
+        age = self._wall() - block.at
+        if age > self.node.head_max_age_secs:
+            allowed = f"{self.node.head_max_age_secs:g}"
+            raise NodeBehind(f"the head is {age:.0f} s old, allowed are {allowed} s")
+        if age < -FUTURE_TOLERANCE:
+            raise NodeBehind(f"the head is {-age:.0f} s in the future: check the clocks")
+
+    # Sending
+
+    def simulate(self, sender: Address, to: Address, calldata: bytes, gas: int) -> int:
+        """
+        Return the gas that a call would use, from the chain's own mouth.
+
+        Raises
+        ------
+        CallRefused
+            With the contract's reason, if the call would revert.
+        """
+        call = {"from": sender, "to": to, "data": "0x" + calldata.hex()}
+        tried, estimated = self.batch(
+            [
+                ("eth_call", [call | {"gas": hex(gas)}, "pending"]),
+                ("eth_estimateGas", [call]),
+            ]
+        )
+        for answer in (tried, estimated):
+            if isinstance(answer, RpcFault):
+                if answer.reverted:
+                    raise CallRefused(revert_reason(answer.payload, answer.message))
+                raise ChainUnavailable(f"the node cannot simulate: {answer.message}")
+        return _number(estimated)
+
+    def send(self, signed: Signed) -> None:
+        """
+        Hand signed bytes to the node, once.
+
+        Raises
+        ------
+        ChainUnavailable
+            If the node did not answer: it may have the transaction or not.
+        CallRefused
+            If the node answered that it does not take it.
+        """
+        (answer,) = self.batch([("eth_sendRawTransaction", ["0x" + signed.raw.hex()])])
+        if isinstance(answer, RpcFault):
+            if any(words in answer.message.lower() for words in KNOWN_WORDS):
+                return
+            raise CallRefused(f"the node refuses the transaction: {answer.message}")
+        if str(answer).lower() != signed.tx_hash:
+            raise CorruptAnswer(f"sent {signed.tx_hash}, the node answers {answer}")
+
+    def receipt(self, tx_hash: str) -> tuple[Receipt | None, int]:
+        """Return a receipt, if there is one, and the number of the head."""
+        answer, head = self.batch(
+            [("eth_getTransactionReceipt", [tx_hash]), ("eth_blockNumber", [])]
+        )
+        return _receipt(tx_hash, _answered(answer)), _number(_answered(head))
+
+    def known(self, tx_hash: str) -> bool:
+        """Return whether the node has the transaction, mined or waiting."""
+        (answer,) = self.batch([("eth_getTransactionByHash", [tx_hash])])
+        return _answered(answer) is not None
+
+    def reason_of(self, sender: Address, to: Address, calldata: bytes, block_number: int) -> str:
+        """Return why a mined call reverted, by calling it again on the block before it."""
+        call = {"from": sender, "to": to, "data": "0x" + calldata.hex()}
+        (answer,) = self.batch([("eth_call", [call, hex(block_number - 1)])])
+        if isinstance(answer, RpcFault):
+            return revert_reason(answer.payload, answer.message)
+        return ""
+
+    # Transport
+
+    def batch(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
+        """
+        Make all calls with one HTTP request; an answer is a result or an `RpcFault`.
+
+        Raises
+        ------
+        ChainUnavailable
+            With what to look at, in one line.
+        """
+        asked = [(RPCEndpoint(method), params) for method, params in calls]
+        with self._lock:
+            self.requests += 1
+        try:
+            answers = self._provider.make_batch_request(cast("Any", asked))
+        except requests.RequestException as fault:
+            raise self._unavailable(fault) from fault
+        except (ValueError, TypeError, KeyError) as fault:
+            raise ChainUnavailable(f"{self.place} does not speak JSON-RPC") from fault
+        if not isinstance(answers, list):
+            raise _refused_batch(self.place, answers)
+        if len(answers) != len(calls):
+            raise CorruptAnswer(f"asked {len(calls)} calls, got {len(answers)} answers")
+        return [_outcome(answer) for answer in answers]
+
+    @property
+    def place(self) -> str:
+        """Return the node's host; the rest of a URL may hold a key."""
+        parts = urlsplit(self.node.rpc_url)
+        return f"the node at {parts.hostname}" + (f":{parts.port}" if parts.port else "")
+
+    def close(self) -> None:
+        """Close connections."""
+        self._session.close()
+
+    def _unavailable(self, fault: requests.RequestException) -> ChainUnavailable:
+        response = fault.response
+        if response is not None and response.status_code == 429:
+            return Throttled(f"{self.place} limits the rate of requests")
+        if response is not None:
+            return ChainUnavailable(f"{self.place} answers HTTP {response.status_code}")
+        if isinstance(fault, requests.Timeout):
+            return ChainUnavailable(f"{self.place} is silent for {self.node.timeout_secs:g} s")
+        return ChainUnavailable(f"{self.place} cannot be reached")
+
+    def _back_off(self, attempt: int, deadline: Deadline) -> None:
+        longest = FIRST_BACKOFF * 2 ** (attempt - 1)
+        deadline.sleep(longest * (0.5 + self._jitter.random() / 2))
+
+
+class _MovedOn(Exception):
+    """The head changed between two calls of one batch."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(number)
+
+
+def revert_reason(payload: bytes | None, message: str = "") -> str:
+    """
+    Return the reason in revert data: text, a panic code, or a selector in hex.
+
+    Without data the node's own words have to do.
+    """
+    if payload:
+        if payload[:4] == ERROR_STRING:
+            try:
+                return str(decode(["string"], payload[4:])[0])
+            except (DecodingError, UnicodeDecodeError):
+                return "0x" + payload.hex()
+        if payload[:4] == PANIC and len(payload) == 36:
+            return f"panic 0x{payload[-1]:02x}"
+        return "0x" + payload.hex()
+    for prefix in ("execution reverted: ", "VM Exception while processing transaction: revert "):
+        if message.startswith(prefix):
+            return message.removeprefix(prefix)
+    words = message.lower()
+    return "" if words in {"execution reverted", "revert"} else message
+
+
+def _outcome(answer: Any) -> Any:
+    if not isinstance(answer, dict):
+        raise CorruptAnswer("an answer is not an object")
+    fault = answer.get("error")
+    if fault is None:
+        return answer.get("result")
+    if not isinstance(fault, dict):
+        return RpcFault(0, str(fault), None)
+    payload = _revert_payload(fault.get("data"))
+    return RpcFault(int(fault.get("code", 0)), str(fault.get("message", "")), payload)
+
+
+def _revert_payload(found: Any) -> bytes | None:
+    """Return revert data: a hex string, or `result` of an object (Ganache's gas estimate)."""
+    if isinstance(found, dict):
+        found = found.get("result")
+    if not isinstance(found, str) or not found.startswith("0x"):
+        return None
+    try:
+        return bytes.fromhex(found[2:])
+    except ValueError:
+        return None
+
+
+def _refused_batch(place: str, answer: Any) -> ChainUnavailable:
+    fault = answer.get("error") if isinstance(answer, dict) else None
+    message = str(fault.get("message", "")) if isinstance(fault, dict) else "no batch"
+    if "rate" in message.lower() or "limit" in message.lower():
+        return Throttled(f"{place} limits requests: {message}")
+    return ChainUnavailable(f"{place} refuses batches: {message}")
+
+
+def _answered(answer: Any) -> Any:
+    if isinstance(answer, RpcFault):
+        if "rate" in answer.message.lower() or answer.code == -32005:
+            raise Throttled(f"the node limits requests: {answer.message}")
+        raise ChainUnavailable(f"the node refuses a read: {answer.message}")
+    return answer
+
+
+def _number(answer: Any) -> int:
+    if not isinstance(answer, str) or not answer.startswith("0x"):
+        raise CorruptAnswer(f"expected a hex number, was {answer!r}")
+    try:
+        return int(answer, 16)
+    except ValueError as fault:
+        raise CorruptAnswer(f"expected a hex number, was {answer!r}") from fault
+
+
+def _bytes(answer: Any) -> bytes:
+    if not isinstance(answer, str) or not answer.startswith("0x"):
+        raise CorruptAnswer("expected hex bytes from the lens")
+    try:
+        return bytes.fromhex(answer[2:])
+    except ValueError as fault:
+        raise CorruptAnswer("expected hex bytes from the lens") from fault
+
+
+def _block(answer: Any) -> Block:
+    if not isinstance(answer, dict):
+        raise ChainUnavailable("the node has no such block")
+    if answer.get("baseFeePerGas") is None:
+        raise WrongChain("the chain has no base fee (EIP-1559), which this keeper needs")
+    return Block(
+        number=_number(answer.get("number")),
+        hash=str(answer.get("hash")),
+        parent_hash=str(answer.get("parentHash")),
+        at=_number(answer.get("timestamp")),
+        base_fee=_number(answer["baseFeePerGas"]),
+    )
+
+
+def _receipt(tx_hash: str, answer: Any) -> Receipt | None:
+    if answer is None:
+        return None
+    if not isinstance(answer, dict) or answer.get("blockNumber") is None:
+        return None
+    return Receipt(
+        tx_hash=tx_hash,
+        succeeded=_number(answer.get("status")) == 1,
+        block_number=_number(answer["blockNumber"]),
+        block_hash=str(answer.get("blockHash")),
+        gas_used=_number(answer.get("gasUsed")),
+        effective_gas_price=_number(answer.get("effectiveGasPrice")),
+    )

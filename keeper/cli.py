@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: MIT
+"""
+`hedgevault`: the keeper's command line.
+
+Exit codes: 0 done; 1 this cycle failed, trying again may help; 2 usage or configuration; 3 a
+person must look. Errors are one line on stderr. Nothing is sent without `--live`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import structlog
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from keeper import __version__
+from keeper.chain import Chain, Node, Signer, signer_from_key, signer_from_keystore
+from keeper.config import GWEI, Config, load_config
+from keeper.deadline import Deadline
+from keeper.doctor import Mark, examine, worst
+from keeper.errors import ConfigInvalid, Fault, Halt
+from keeper.explain import Line, recompute
+from keeper.jobs import Job, Jobs
+from keeper.journal import DecisionRow, Journal, TxState
+from keeper.plan import plan_hash
+from keeper.risk import assess
+from keeper.runner import Fees, Keeper, Orders, outcome_words
+from keeper.snapshot import Snapshot
+from keeper.strategy import Rebalance, decide
+
+OK: Final = 0
+FAULT: Final = 1
+USAGE: Final = 2
+HALT: Final = 3
+
+ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]
+DEFAULT_CONFIG: Final = Path("hedgevault.toml")
+Live = Annotated[bool, typer.Option("--live", help="Send transactions; without it, dry run.")]
+
+app = typer.Typer(
+    help=f"Keeper of hedging vaults. {(__doc__ or '').split(chr(10) * 2, 1)[1]}",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit(OK)
+
+
+@app.callback()
+def _options(
+    version: Annotated[  # the callback prints it
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
+    """Keep the vaults hedged until SIGTERM or SIGINT."""
+    with _one_line(), _session(config, live=live) as session:
+        jobs = _jobs(session)
+        jobs.stop_on_signals()
+        session.log.info(
+            "started",
+            version=__version__,
+            mode="live" if live else "dry run",
+            sender=session.keeper.sender,
+            vaults=list(session.config.vaults),
+            journal=str(session.config.journal_path),
+        )
+        jobs.run()
+        session.log.info("stopped", counts=dict(jobs.counts))
+
+
+@app.command()
+def once(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
+    """Run one cycle and say what came of it. Exit 1 if a transaction failed."""
+    with _one_line(), _session(config, live=live) as session:
+        deadline = Deadline(session.config.jobs.tick_deadline_secs)
+        report = session.keeper.tick(deadline, job="once")
+        for verdict in report.verdicts:
+            typer.echo(f"{verdict.snapshot.vault.vault} {outcome_words(verdict)}")
+        failed = any(tx.state is TxState.FAILED for tx in report.sent)
+    if failed:
+        raise typer.Exit(FAULT)
+
+
+@app.command()
+def status(config: ConfigPath = DEFAULT_CONFIG) -> None:
+    """Show the vaults as they are on the chain now."""
+    with _one_line():
+        settings = load_config(config)
+        chain = _chain(settings)
+        deadline = Deadline(settings.jobs.tick_deadline_secs)
+        reading = chain.read(settings.vaults, None, [], deadline)
+        console = Console()
+        console.print(f"block {reading.block.number}, time {reading.block.at}", highlight=False)
+        for snapshot in reading.snapshots:
+            console.print(_status_table(snapshot))
+
+
+@app.command()
+def explain(
+    decision: Annotated[
+        str, typer.Argument(help="Row number, the first digits of its id, or `last`.")
+    ],
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> None:
+    """Print the sum behind a decision, made again from its recorded inputs."""
+    with _one_line():
+        settings = load_config(config)
+        if not settings.journal_path.exists():
+            raise ConfigInvalid(f"journal.path: there is no journal at {settings.journal_path}")
+        journal = Journal(settings.journal_path, settings.chain.chain_id)
+        found = journal.find_decisions(decision)
+        if not found:
+            raise Fault(f"no decision {decision} in {settings.journal_path}")
+        if len(found) > 1:
+            raise Fault(f"{decision} fits {len(found)} decisions, give more digits")
+        same = _explain(found[0])
+    if not same:
+        raise typer.Exit(HALT)
+
+
+@app.command()
+def doctor(config: ConfigPath = DEFAULT_CONFIG) -> None:
+    """Probe the node for traps and say what the keeper adapts to. Only reads."""
+    with _one_line():
+        settings = load_config(config)
+        signer = _signer(settings) if settings.signer is not None else None
+        findings = examine(_chain(settings), settings, signer.address if signer else None)
+        table = Table("", "looked at", "found", "the keeper", box=None, padding=(0, 2, 0, 0))
+        for finding in findings:
+            table.add_row(finding.mark, finding.what, finding.found, finding.adapts)
+        Console().print(table, highlight=False)
+    if worst(findings) is Mark.BAD:
+        raise typer.Exit(FAULT)
+
+
+# Building blocks
+
+
+class _Session:
+    def __init__(self, config: Config, *, live: bool) -> None:
+        self.config = config
+        self.log = _logger(config)
+        signer = _signer(config) if config.signer is not None else None
+        if live and signer is None:
+            raise ConfigInvalid("signer: --live needs a key")
+        self.chain = _chain(config)
+        self.journal = Journal(config.journal_path, config.chain.chain_id)
+        self.keeper = Keeper(
+            chain=self.chain,
+            journal=self.journal,
+            orders=_orders(config, live=live),
+            signer=signer,
+            log=self.log,
+        )
+
+    def close(self) -> None:
+        self.chain.close()
+        self.journal.close()
+
+
+@contextmanager
+def _session(path: Path, *, live: bool) -> Iterator[_Session]:
+    session = _Session(load_config(path), live=live)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Turn our own errors into one line and an exit code."""
+    try:
+        yield
+    except ConfigInvalid as error:
+        _die(USAGE, str(error))
+    except Halt as error:
+        _die(HALT, str(error))
+    except Fault as error:
+        _die(FAULT, str(error))
+
+
+def _die(code: int, words: str) -> None:
+    typer.echo(f"hedgevault: {words}", err=True)
+    raise typer.Exit(code)
+
+
+def _chain(config: Config) -> Chain:
+    section = config.chain
+    return Chain(
+        Node(
+            rpc_url=section.rpc_url,
+            chain_id=section.chain_id,
+            lens=config.lens,
+            timeout_secs=section.request_timeout_secs,
+            attempts=section.attempts,
+            confirmations=section.confirmations,
+            head_max_age_secs=section.head_max_age_secs if section.clock == "wall" else None,
+        )
+    )
+
+
+def _signer(config: Config) -> Signer:
+    section, chain_id = config.signer, config.chain.chain_id
+    if section is None:
+        raise ConfigInvalid("signer: is missing")
+    if section.key_env is not None:
+        key = os.environ.get(section.key_env)
+        if not key:
+            raise ConfigInvalid(f"signer.key_env: {section.key_env} is not set")
+        return signer_from_key(key, chain_id)
+    if section.keystore is None or section.password_file is None:
+        raise ConfigInvalid("signer: keystore and password_file belong together")
+    folder = config.folder
+    return signer_from_keystore(folder / section.keystore, folder / section.password_file, chain_id)
+
+
+def _orders(config: Config, *, live: bool) -> Orders:
+    fees = config.fees
+    return Orders(
+        vaults=config.vaults,
+        policy=config.policy,
+        safety=config.safety,
+        fees=Fees(
+            max_fee=int(fees.max_fee_gwei * GWEI),
+            priority_fee=int(fees.priority_fee_gwei * GWEI),
+            max_gas=fees.max_gas,
+            gas_margin_bps=fees.gas_margin_bps,
+        ),
+        live=live,
+        kill_file=config.kill_file,
+        confirmations=config.chain.confirmations,
+        receipt_wait_secs=config.jobs.receipt_wait_secs,
+    )
+
+
+def _jobs(session: _Session) -> Jobs:
+    section, keeper = session.config.jobs, session.keeper
+    return Jobs(
+        [
+            Job(
+                name="tick",
+                every_secs=section.tick_secs,
+                deadline_secs=section.tick_deadline_secs,
+                run=keeper.tick,
+            ),
+            Job(
+                name="margin watch",
+                every_secs=section.margin_watch_secs,
+                deadline_secs=section.margin_watch_deadline_secs,
+                run=keeper.watch,
+            ),
+        ],
+        log=session.log,
+    )
+
+
+def _logger(config: Config) -> Any:
+    """Return a logger that writes one line an event to stderr."""
+    plain = config.log.format == "console" or (config.log.format == "auto" and sys.stderr.isatty())
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=False)
+        if plain
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )
+    return structlog.get_logger("keeper")
+
+
+def _status_table(snapshot: Snapshot) -> Table:
+    vault = snapshot.vault
+    table = Table(title=f"vault {vault.vault}", title_justify="left", show_header=False, box=None)
+    price = f"{vault.price_wad / 1e18:,.6f}"
+    table.add_row("price", price if vault.price_ok else f"{price} (bad: {vault.price_reason})")
+    if vault.price_wad == 0:
+        return table
+    risk = assess(vault)
+    assets, quote = 10**vault.asset_decimals, 10**vault.quote_decimals
+    rows = [
+        ("NAV", f"{risk.nav / quote:,.2f} quote"),
+        ("equity", f"{risk.equity / assets:,.6f} assets"),
+        ("idle", f"{vault.idle_assets / assets:,.6f} assets"),
+        ("idle quote", f"{vault.state.idle_quote / quote:,.2f} quote"),
+        ("delta", f"{risk.delta / assets:,.6f} assets"),
+        ("exposure", f"{_bps(risk.exposure_bps)}, target {_bps(risk.target_exposure_bps)}"),
+        ("drift", _bps(risk.drift_bps)),
+        ("inner band", _bps(vault.limits.inner_band_bps)),
+        ("urgent band", _bps(vault.limits.urgent_band_bps)),
+    ]  # fmt: skip
+    for venue in risk.venues:
+        liquidation = venue.liquidation_price_wad
+        rows += [
+            (f"venue {venue.venue[:10]}", f"{venue.delta / assets:,.6f} assets"),
+            ("  basis", f"{venue.basis_bps} bps, funding {_bps(venue.funding_year_bps)} a year"),
+            ("  margin", "no position" if venue.margin_ratio_bps is None
+             else f"{venue.margin_ratio_bps / 10_000:.2f} x maintenance"),
+            ("  liquidation", "at no price" if liquidation is None
+             else f"{liquidation / 1e18:,.2f}, {_bps(venue.distance_bps)} away"),
+        ]  # fmt: skip
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def _bps(value: int | None) -> str:
+    return "none" if value is None else f"{value / 100:.2f} %"
+
+
+def _explain(row: DecisionRow) -> bool:
+    """Print a decision; return whether its recorded inputs give it again."""
+    again = decide(row.snapshot, row.policy, row.memory_before)
+    console = Console(soft_wrap=True)
+    block = row.snapshot.block
+    console.print(
+        f"decision {row.id}  {row.decision_id}\n"
+        f"vault {row.snapshot.vault.vault}  block {block.number} {block.hash}  time {block.at}\n"
+        f"{row.kind}: {row.reason}" + (f"\nnot sent: {row.objection}" if row.objection else ""),
+        highlight=False,
+    )
+    table = Table("name", "value", "unit", "from", box=None, padding=(0, 2, 0, 0))
+    table.columns[1].justify = "right"
+    for line in again.lines:
+        table.add_row(*_cells(line))
+    console.print(table, highlight=False, markup=False)
+    if isinstance(again, Rebalance):
+        console.print(f"plan hash 0x{plan_hash(again.plan).hex()}", highlight=False)
+    same = (
+        again.decision_id.hex() == row.decision_id
+        and again.reason == row.reason
+        and (again.plan if isinstance(again, Rebalance) else None) == row.plan
+    )
+    wrong = recompute(again.lines)
+    console.print(
+        "made again from the recorded inputs: " + ("the same" if same else "DIFFERENT"),
+        "each derived line recomputed: "
+        + ("all right" if wrong is None else f"{wrong.name} WRONG"),
+        sep="\n",
+        highlight=False,
+    )
+    return same and wrong is None
+
+
+def _cells(line: Line) -> tuple[str, str, str, str]:
+    return line.name, f"{line.value:,}", line.unit, line.formula

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: MIT
+"""
+The configuration file, `hedgevault.toml`, checked as a whole before anything else happens.
+
+Every mistake is one clause that names the field. Paths are relative to the file. Secrets are
+never in it: a key comes from an encrypted keystore or from the environment.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from eth_utils.address import is_checksum_address, is_hex_address
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+
+from keeper.errors import ConfigInvalid
+from keeper.guard import Safety
+from keeper.policy import Policy, policy_fault
+from keeper.snapshot import ZERO_ADDRESS, Address
+
+GWEI: Final = 10**9
+ETHER: Final = 10**18
+
+
+def _address(text: str) -> str:
+    if not is_hex_address(text):
+        raise ValueError("not an address")
+    mixed = text[2:] != text[2:].lower() and text[2:] != text[2:].upper()
+    if mixed and not is_checksum_address(text):
+        raise ValueError("wrong checksum, a digit is mistyped")
+    if text.lower() == ZERO_ADDRESS:
+        raise ValueError("is the zero address")
+    return text.lower()
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return text
+
+
+AddressText = Annotated[str, AfterValidator(_address)]
+Positive = Annotated[int, Field(gt=0)]
+PositiveSecs = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Section(BaseModel):
+    """A table of the file; unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class ChainSection(Section):
+    """`[chain]`: the node and what is believed of it."""
+
+    rpc_url: Annotated[str, AfterValidator(_url)]
+    chain_id: Positive
+    lens: AddressText | None = None
+    request_timeout_secs: PositiveSecs = 5.0
+    attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    confirmations: Annotated[int, Field(ge=1, le=1_000)] = 1
+    head_max_age_secs: PositiveSecs = 120.0
+    # "wall": the head's time is held against this machine's clock. "head": the chain lives in a
+    # time of its own (a replay, a simulation), so the age of its head says nothing.
+    clock: Literal["wall", "head"] = "wall"
+
+
+class VaultSection(Section):
+    """`[[vaults]]`."""
+
+    address: AddressText
+
+
+class SignerSection(Section):
+    """`[signer]`: a keystore with the file that holds its password, or an environment variable."""
+
+    keystore: Path | None = None
+    password_file: Path | None = None
+    key_env: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> SignerSection:
+        if (self.keystore is None) == (self.key_env is None):
+            raise ValueError("give either keystore and password_file, or key_env")
+        if (self.keystore is None) != (self.password_file is None):
+            raise ValueError("keystore and password_file belong together")
+        return self
+
+
+class FeesSection(Section):
+    """`[fees]`: what a transaction may cost."""
+
+    max_fee_gwei: Annotated[Decimal, Field(gt=0)] = Decimal(100)
+    priority_fee_gwei: Annotated[Decimal, Field(ge=0)] = Decimal(1)
+    max_gas: Annotated[int, Field(ge=21_000)] = 3_000_000
+    gas_margin_bps: Annotated[int, Field(ge=0, le=10_000)] = 2_000
+
+    @model_validator(mode="after")
+    def _ordered(self) -> FeesSection:
+        if self.priority_fee_gwei > self.max_fee_gwei:
+            raise ValueError("priority_fee_gwei must not be over max_fee_gwei")
+        return self
+
+
+class JournalSection(Section):
+    """`[journal]`."""
+
+    path: Path = Path("hedgevault.sqlite")
+
+
+class JobsSection(Section):
+    """`[jobs]`: how often, and after what time a run counts as hung."""
+
+    tick_secs: PositiveSecs = 15.0
+    tick_deadline_secs: PositiveSecs = 60.0
+    margin_watch_secs: PositiveSecs = 5.0
+    margin_watch_deadline_secs: PositiveSecs = 20.0
+    receipt_wait_secs: PositiveSecs = 30.0  # in a tick; later ticks go on watching
+
+
+class SafetySection(Section):
+    """`[safety]`: the operator's own limits on sending."""
+
+    kill_file: Path = Path("hedgevault.stop")
+    max_price_age_secs: Positive | None = None
+    max_reverts_in_row: Positive = 3
+    max_sends_an_hour: Positive = 30
+    max_gas_a_day: Positive = 20_000_000
+    max_spend_ether_a_day: Annotated[Decimal, Field(gt=0)] = Decimal(1)
+
+
+class LogSection(Section):
+    """`[log]`."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+if TYPE_CHECKING:
+
+    class PolicySection(Section):
+        """`[policy]`: the fields of `Policy`."""
+
+else:
+    PolicySection = create_model(
+        "PolicySection",
+        __base__=Section,
+        **{field.name: (int, field.default) for field in fields(Policy)},
+    )
+
+
+class ConfigFile(Section):
+    """The whole file."""
+
+    chain: ChainSection
+    vaults: Annotated[tuple[VaultSection, ...], Field(max_length=1_000)] = ()
+    deployment: Path | None = None
+    signer: SignerSection | None = None
+    policy: PolicySection = PolicySection()
+    fees: FeesSection = FeesSection()
+    journal: JournalSection = JournalSection()
+    jobs: JobsSection = JobsSection()
+    safety: SafetySection = SafetySection()
+    log: LogSection = LogSection()
+
+
+class Config:
+    """
+    A checked configuration with paths resolved and addresses filled in.
+
+    Attributes
+    ----------
+    lens, vaults
+        From the file, or from the deployment it names.
+    """
+
+    def __init__(self, file: ConfigFile, folder: Path) -> None:
+        self.file = file
+        self.chain, self.fees, self.jobs = file.chain, file.fees, file.jobs
+        self.signer, self.log = file.signer, file.log
+        self.journal_path = folder / file.journal.path
+        self.kill_file = folder / file.safety.kill_file
+        self.folder = folder
+        deployed = _deployed(file, folder)
+        self.lens = Address(_required("chain.lens", file.chain.lens or deployed.get("VaultLens")))
+        listed = [vault.address for vault in file.vaults]
+        vault = deployed.get("HedgeVault")
+        listed = listed or ([vault] if vault else [])
+        if not listed:
+            raise ConfigInvalid("vaults: give at least one address, or a deployment with one")
+        if len(set(listed)) != len(listed):
+            raise ConfigInvalid("vaults: an address is listed twice")
+        self.vaults = tuple(Address(address) for address in listed)
+        self.policy = _policy(file)
+
+    @property
+    def safety(self) -> Safety:
+        """Return the limits that the guard applies."""
+        section = self.file.safety
+        return Safety(
+            max_reverts_in_row=section.max_reverts_in_row,
+            max_sends_an_hour=section.max_sends_an_hour,
+            max_gas_a_day=section.max_gas_a_day,
+            max_spend_a_day=int(section.max_spend_ether_a_day * ETHER),
+        )
+
+
+def load_config(path: Path) -> Config:
+    """
+    Read and check the configuration.
+
+    Raises
+    ------
+    ConfigInvalid
+        In one line: what is wrong with which field.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as fault:
+        raise ConfigInvalid(f"{path}: {(fault.strerror or str(fault)).lower()}") from fault
+    except UnicodeDecodeError as fault:
+        raise ConfigInvalid(f"{path}: is not UTF-8 text") from fault
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        raise ConfigInvalid(f"{path}: {fault}") from fault
+    try:
+        return Config(ConfigFile.model_validate(table), path.resolve().parent)
+    except ValidationError as fault:
+        clauses = "; ".join(_clause(error) for error in fault.errors())
+        raise ConfigInvalid(f"{path}: {clauses}") from fault
+    except ConfigInvalid as fault:
+        raise ConfigInvalid(f"{path}: {fault}") from fault
+
+
+def _clause(error: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return f"{where}: unknown key"
+    if kind == "missing":
+        return f"{where}: is missing"
+    said = str(error["msg"]).removeprefix("Value error, ")
+    return f"{where}: {said[0].lower()}{said[1:]}"
+
+
+def _policy(file: ConfigFile) -> Policy:
+    policy = Policy(**file.policy.model_dump())
+    fault = policy_fault(policy)
+    if fault is not None:
+        raise ConfigInvalid(f"policy.{fault}")
+    age = file.safety.max_price_age_secs
+    if age is not None:
+        policy = replace(policy, max_price_age_secs=min(age, policy.max_price_age_secs))
+    return policy
+
+
+def _deployed(file: ConfigFile, folder: Path) -> dict[str, str]:
+    if file.deployment is None:
+        return {}
+    path = folder / file.deployment
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        chain_id = int(record["chain_id"])
+        addresses = {
+            name: _address(str(entry["address"])) for name, entry in record["contracts"].items()
+        }
+    except OSError as fault:
+        words = (fault.strerror or str(fault)).lower()
+        raise ConfigInvalid(f"deployment: {path}: {words}") from fault
+    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise ConfigInvalid(f"deployment: {path}: is not a deployment record") from fault
+    if chain_id != file.chain.chain_id:
+        raise ConfigInvalid(
+            f"deployment: {path} is of chain {chain_id}, chain.chain_id is {file.chain.chain_id}"
+        )
+    return addresses
+
+
+def _required(field: str, value: str | None) -> str:
+    if value is None:
+        raise ConfigInvalid(f"{field}: is missing, and no deployment names it")
+    return value

@@ -1,0 +1,527 @@
+# SPDX-License-Identifier: MIT
+"""
+What the keeper saw, decided and sent, on disk before it matters.
+
+    planned -> signed -> accepted -> mined -> final
+       |          |         |  ^--reorg--'
+       '----------'---------'---------> failed
+
+A row is written before the network call that it precedes, so whatever the moment of a crash, the
+next start knows what may be under way. Inputs of each decision are kept whole: the lens's words
+(compressed), the policy and the memory, so that it can be made again bit for bit.
+
+SQLite in WAL mode with full synchronisation: what is written survives a power cut.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from eth_utils.crypto import keccak
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from keeper.errors import ConfigInvalid, InvariantBroken
+from keeper.guard import Spent
+from keeper.plan import Plan, decode_plan, encode_plan
+from keeper.policy import Memory, Policy, decode_memory, decode_policy
+from keeper.snapshot import Address, Block, Snapshot, decode_vault
+from keeper.strategy import Decision, Rebalance
+from keeper.units import DAY_SECS
+
+SCHEMA: Final = 1
+HOUR_SECS: Final = 3_600
+
+
+class TxState(StrEnum):
+    """How far a transaction got."""
+
+    PLANNED = "planned"
+    SIGNED = "signed"
+    ACCEPTED = "accepted"
+    MINED = "mined"
+    FINAL = "final"
+    FAILED = "failed"
+
+
+STEPS: Final[Mapping[TxState, frozenset[TxState]]] = {
+    TxState.PLANNED: frozenset({TxState.SIGNED, TxState.FAILED}),
+    TxState.SIGNED: frozenset({TxState.ACCEPTED, TxState.MINED, TxState.FAILED}),
+    TxState.ACCEPTED: frozenset({TxState.MINED, TxState.FAILED}),
+    TxState.MINED: frozenset({TxState.FINAL, TxState.ACCEPTED, TxState.FAILED}),
+    TxState.FINAL: frozenset(),
+    TxState.FAILED: frozenset(),
+}
+OPEN: Final = (TxState.PLANNED, TxState.SIGNED, TxState.ACCEPTED, TxState.MINED)
+
+_tables = sa.MetaData()
+_meta = sa.Table(
+    "meta",
+    _tables,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("value", sa.String, nullable=False),
+)
+_ticks = sa.Table(
+    "ticks",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("job", sa.String, nullable=False),
+    sa.Column("started_at", sa.Float, nullable=False),  # wall clock, Unix seconds
+    sa.Column("ended_at", sa.Float),
+    sa.Column("block_number", sa.Integer),
+    sa.Column("block_hash", sa.String),
+    sa.Column("parent_hash", sa.String),
+    sa.Column("block_at", sa.Integer),
+    sa.Column("requests", sa.Integer),
+    sa.Column("result", sa.String),  # ok, fault, halt; empty while it runs or when it was killed
+    sa.Column("detail", sa.String),
+)
+_policies = sa.Table(
+    "policies",
+    _tables,
+    sa.Column("hash", sa.String, primary_key=True),
+    sa.Column("text", sa.String, nullable=False),
+)
+_decisions = sa.Table(
+    "decisions",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("tick_id", sa.ForeignKey("ticks.id"), nullable=False, index=True),
+    sa.Column("vault", sa.String, nullable=False, index=True),
+    sa.Column("decision_id", sa.String, nullable=False, index=True),
+    sa.Column("kind", sa.String, nullable=False),  # hold, rebalance, refuse
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("words", sa.LargeBinary, nullable=False),  # zlib
+    sa.Column("policy_hash", sa.ForeignKey("policies.hash"), nullable=False),
+    sa.Column("memory_before", sa.String, nullable=False),
+    sa.Column("memory_after", sa.String, nullable=False),
+    sa.Column("plan", sa.LargeBinary),
+    sa.Column("figures", sa.String, nullable=False),  # JSON
+    sa.Column("objection", sa.String),  # why it was not sent
+)
+_transactions = sa.Table(
+    "transactions",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("decision_row", sa.ForeignKey("decisions.id"), nullable=False),
+    sa.Column("decision_id", sa.String, nullable=False, index=True),
+    sa.Column("vault", sa.String, nullable=False),
+    sa.Column("book", sa.String, nullable=False),
+    sa.Column("sender", sa.String, nullable=False),
+    sa.Column("plan_nonce", sa.Integer, nullable=False),
+    sa.Column("plan_deadline", sa.Integer, nullable=False),
+    sa.Column("calldata", sa.LargeBinary, nullable=False),
+    sa.Column("state", sa.String, nullable=False, index=True),
+    sa.Column("planned_at", sa.Integer, nullable=False),  # chain time
+    sa.Column("account_nonce", sa.Integer),
+    sa.Column("tx_hash", sa.String, index=True),
+    sa.Column("raw", sa.LargeBinary),
+    sa.Column("gas_limit", sa.Integer),
+    sa.Column("max_fee", sa.Integer),
+    sa.Column("priority_fee", sa.Integer),
+    sa.Column("sends", sa.Integer, nullable=False, default=0),
+    sa.Column("block_number", sa.Integer),
+    sa.Column("block_hash", sa.String),
+    sa.Column("succeeded", sa.Boolean),
+    sa.Column("gas_used", sa.Integer),
+    sa.Column("effective_gas_price", sa.Integer),
+    sa.Column("detail", sa.String),
+)
+_steps = sa.Table(
+    "steps",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("transaction_id", sa.ForeignKey("transactions.id"), nullable=False, index=True),
+    sa.Column("state_before", sa.String),
+    sa.Column("state_after", sa.String, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),  # wall clock
+    sa.Column("detail", sa.String),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tx:
+    """A row of `transactions`."""
+
+    id: int
+    decision_row: int
+    decision_id: str
+    vault: Address
+    book: Address
+    sender: Address
+    plan_nonce: int
+    plan_deadline: int
+    calldata: bytes
+    state: TxState
+    planned_at: int
+    account_nonce: int | None
+    tx_hash: str | None
+    raw: bytes | None
+    gas_limit: int | None
+    max_fee: int | None
+    priority_fee: int | None
+    sends: int
+    block_number: int | None
+    block_hash: str | None
+    succeeded: bool | None
+    gas_used: int | None
+    effective_gas_price: int | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRow:
+    """A decision with all that it rested on."""
+
+    id: int
+    tick_id: int
+    job: str
+    decision_id: str
+    kind: str
+    reason: str
+    snapshot: Snapshot
+    policy: Policy
+    memory_before: Memory
+    memory_after: Memory
+    plan: Plan | None
+    figures: dict[str, Any]
+    objection: str | None
+
+
+class Journal:
+    """
+    One SQLite file.
+
+    Raises
+    ------
+    ConfigInvalid
+        If the file cannot be used, or belongs to another chain or schema.
+    """
+
+    def __init__(self, path: Path, chain_id: int) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 10})
+            sa.event.listen(self._engine, "connect", _configure)
+            _tables.create_all(self._engine)
+            self._claim(chain_id)
+        except (OSError, sa.exc.DatabaseError) as fault:
+            words = str(getattr(fault, "orig", None) or fault)
+            raise ConfigInvalid(f"journal.path: {path}: {words}") from fault
+
+    def close(self) -> None:
+        """Close the file."""
+        self._engine.dispose()
+
+    def _claim(self, chain_id: int) -> None:
+        wanted = {"schema": str(SCHEMA), "chain_id": str(chain_id)}
+        with self._engine.begin() as db:
+            for key, value in wanted.items():
+                db.execute(upsert(_meta).values(key=key, value=value).on_conflict_do_nothing())
+            found = {row.key: row.value for row in db.execute(sa.select(_meta))}
+        for key, value in wanted.items():
+            if found[key] != value:
+                name = key.replace("_", " ")
+                raise ConfigInvalid(
+                    f"journal.path: {self.path} has {name} {found[key]}, expected {value}"
+                )
+
+    # Ticks and decisions
+
+    def begin_tick(self, job: str, now: float) -> int:
+        """Write that a tick has begun and return its number."""
+        with self._engine.begin() as db:
+            return _key(db.execute(_ticks.insert().values(job=job, started_at=now)))
+
+    def see_block(self, tick_id: int, block: Block) -> None:
+        """Write which block the tick rests on."""
+        self._update_tick(
+            tick_id,
+            block_number=block.number,
+            block_hash=block.hash,
+            parent_hash=block.parent_hash,
+            block_at=block.at,
+        )
+
+    def end_tick(
+        self, tick_id: int, now: float, requests: int, result: str, detail: str = ""
+    ) -> None:
+        """Write how the tick ended."""
+        self._update_tick(tick_id, ended_at=now, requests=requests, result=result, detail=detail)
+
+    def _update_tick(self, tick_id: int, **values: Any) -> None:
+        with self._engine.begin() as db:
+            db.execute(_ticks.update().where(_ticks.c.id == tick_id).values(**values))
+
+    def record(
+        self,
+        tick_id: int,
+        snapshot: Snapshot,
+        policy: Policy,
+        memory: Memory,
+        decision: Decision,
+        figures: Mapping[str, Any],
+    ) -> int:
+        """Write a decision with its inputs and return its row."""
+        text = policy.encode()
+        digest = keccak(text).hex()
+        plan = encode_plan(decision.plan) if isinstance(decision, Rebalance) else None
+        with self._engine.begin() as db:
+            row = {"hash": digest, "text": text.decode()}
+            db.execute(upsert(_policies).values(**row).on_conflict_do_nothing())
+            inserted = db.execute(
+                _decisions.insert().values(
+                    tick_id=tick_id,
+                    vault=snapshot.vault.vault,
+                    decision_id=decision.decision_id.hex(),
+                    kind=type(decision).__name__.lower(),
+                    reason=decision.reason,
+                    words=zlib.compress(snapshot.words, 6),
+                    policy_hash=digest,
+                    memory_before=memory.encode().decode(),
+                    memory_after=decision.memory.encode().decode(),
+                    plan=plan,
+                    figures=json.dumps(dict(figures), sort_keys=True),
+                )
+            )
+            return _key(inserted)
+
+    def object_to(self, decision_row: int, objection: str) -> None:
+        """Write why a plan was not sent."""
+        with self._engine.begin() as db:
+            where = _decisions.c.id == decision_row
+            db.execute(_decisions.update().where(where).values(objection=objection))
+
+    def memory(self, vault: Address) -> Memory:
+        """Return what the last decision about a vault left."""
+        query = (
+            sa.select(_decisions.c.memory_after)
+            .where(_decisions.c.vault == vault)
+            .order_by(_decisions.c.id.desc())
+            .limit(1)
+        )
+        with self._engine.connect() as db:
+            text = db.execute(query).scalar()
+        return Memory() if text is None else decode_memory(text.encode())
+
+    def decisions(self, vault: Address | None = None) -> Iterator[DecisionRow]:
+        """Yield all decisions, oldest first."""
+        where = sa.true() if vault is None else _decisions.c.vault == vault
+        yield from self._decisions(_decision_query().where(where).order_by(_decisions.c.id))
+
+    def find_decisions(self, start: str) -> list[DecisionRow]:
+        """Return decisions by row number, by the start of the id, or the last one by `last`."""
+        query = _decision_query()
+        if start == "last":
+            query = query.order_by(_decisions.c.id.desc()).limit(1)
+        elif start.isdigit() and len(start) < 10:
+            query = query.where(_decisions.c.id == int(start))
+        else:
+            digits = start.lower().removeprefix("0x")
+            query = query.where(_decisions.c.decision_id.startswith(digits, autoescape=True))
+        return list(self._decisions(query))
+
+    def _decisions(self, query: sa.Select[Any]) -> Iterator[DecisionRow]:
+        with self._engine.connect() as db:
+            for row in db.execute(query).mappings():
+                yield _decision_row(row)
+
+    def ticks(self) -> list[dict[str, Any]]:
+        """Return all ticks, oldest first."""
+        with self._engine.connect() as db:
+            rows = db.execute(sa.select(_ticks).order_by(_ticks.c.id)).mappings()
+            return [dict(row) for row in rows]
+
+    # Transactions
+
+    def plan(
+        self,
+        decision_row: int,
+        snapshot: Snapshot,
+        plan: Plan,
+        calldata: bytes,
+        sender: Address,
+        now: float,
+    ) -> Tx:
+        """Write that a plan is about to be simulated and sent."""
+        with self._engine.begin() as db:
+            row = _key(
+                db.execute(
+                    _transactions.insert().values(
+                        decision_row=decision_row,
+                        decision_id=plan.decision_id.hex(),
+                        vault=snapshot.vault.vault,
+                        book=snapshot.vault.book,
+                        sender=sender,
+                        plan_nonce=plan.nonce,
+                        plan_deadline=plan.deadline,
+                        calldata=calldata,
+                        state=TxState.PLANNED,
+                        planned_at=snapshot.block.at,
+                    )
+                )
+            )
+            _log_step(db, row, None, TxState.PLANNED, now, "")
+        return self.transaction(row)
+
+    def advance(self, tx: Tx, state: TxState, now: float, detail: str = "", **values: Any) -> Tx:
+        """
+        Move a transaction to another state.
+
+        Raises
+        ------
+        InvariantBroken
+            If there is no such step, or the row is not where `tx` says.
+        """
+        if state not in STEPS[tx.state]:
+            raise InvariantBroken(f"transaction {tx.id}: no step from {tx.state} to {state}")
+        if detail:
+            values["detail"] = detail
+        with self._engine.begin() as db:
+            updated = db.execute(
+                _transactions.update()
+                .where(_transactions.c.id == tx.id, _transactions.c.state == tx.state)
+                .values(state=state, **values)
+            )
+            if updated.rowcount != 1:
+                raise InvariantBroken(f"transaction {tx.id} is not {tx.state} any more")
+            _log_step(db, tx.id, tx.state, state, now, detail)
+        return self.transaction(tx.id)
+
+    def count_send(self, tx: Tx) -> Tx:
+        """Write that the bytes are about to be handed to a node."""
+        with self._engine.begin() as db:
+            where = _transactions.c.id == tx.id
+            db.execute(_transactions.update().where(where).values(sends=tx.sends + 1))
+        return self.transaction(tx.id)
+
+    def transaction(self, row: int) -> Tx:
+        """Return one transaction."""
+        with self._engine.connect() as db:
+            query = sa.select(_transactions).where(_transactions.c.id == row)
+            return _tx(db.execute(query).mappings().one())
+
+    def transactions(self) -> list[Tx]:
+        """Return all transactions, oldest first."""
+        return self._transactions(sa.true())
+
+    def in_flight(self) -> list[Tx]:
+        """Return transactions whose end is not known yet, oldest first."""
+        return self._transactions(_transactions.c.state.in_(OPEN))
+
+    def _transactions(self, where: sa.ColumnElement[bool]) -> list[Tx]:
+        query = sa.select(_transactions).where(where).order_by(_transactions.c.id)
+        with self._engine.connect() as db:
+            return [_tx(row) for row in db.execute(query).mappings()]
+
+    def steps(self, tx: Tx) -> list[str]:
+        """Return the states that a transaction went through."""
+        query = sa.select(_steps.c.state_after).where(_steps.c.transaction_id == tx.id)
+        with self._engine.connect() as db:
+            return [str(row[0]) for row in db.execute(query.order_by(_steps.c.id))]
+
+    def spent(self, at: int) -> Spent:
+        """
+        Return what was sent and spent lately, by chain time.
+
+        Parameters
+        ----------
+        at : int
+            The head's time.
+        """
+        sent = self._transactions(
+            sa.and_(_transactions.c.sends > 0, _transactions.c.planned_at > at - DAY_SECS)
+        )
+        ended = [tx for tx in reversed(sent) if tx.succeeded is not None]
+        reverts = 0
+        for tx in ended:
+            if tx.succeeded:
+                break
+            reverts += 1
+        return Spent(
+            reverts_in_row=reverts,
+            sends_last_hour=sum(tx.planned_at > at - HOUR_SECS for tx in sent),
+            gas_last_day=sum(tx.gas_used or 0 for tx in sent),
+            spend_last_day=sum((tx.gas_used or 0) * (tx.effective_gas_price or 0) for tx in sent),
+        )
+
+
+def _configure(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _key(result: sa.CursorResult[Any]) -> int:
+    key = result.inserted_primary_key
+    if key is None:
+        raise InvariantBroken("the journal gave no row number")
+    return int(key[0])
+
+
+def _log_step(
+    db: sa.Connection, row: int, before: TxState | None, after: TxState, now: float, detail: str
+) -> None:
+    db.execute(
+        _steps.insert().values(
+            transaction_id=row, state_before=before, state_after=after, at=now, detail=detail
+        )
+    )
+
+
+def _tx(row: Mapping[Any, Any]) -> Tx:
+    fields = dict(row)
+    fields["state"] = TxState(fields["state"])
+    return Tx(**fields)
+
+
+def _decision_query() -> sa.Select[Any]:
+    return (
+        sa.select(
+            _decisions,
+            _policies.c.text.label("policy"),
+            _ticks.c.job,
+            _ticks.c.block_number,
+            _ticks.c.block_hash,
+            _ticks.c.parent_hash,
+            _ticks.c.block_at,
+        )
+        .join(_policies, _policies.c.hash == _decisions.c.policy_hash)
+        .join(_ticks, _ticks.c.id == _decisions.c.tick_id)
+    )
+
+
+def _decision_row(row: Mapping[Any, Any]) -> DecisionRow:
+    words = zlib.decompress(row["words"])
+    block = Block(
+        number=row["block_number"],
+        hash=row["block_hash"],
+        parent_hash=row["parent_hash"],
+        at=row["block_at"],
+        base_fee=0,  # no part of a decision
+    )
+    plan = row["plan"]
+    return DecisionRow(
+        id=row["id"],
+        tick_id=row["tick_id"],
+        job=row["job"],
+        decision_id=row["decision_id"],
+        kind=row["kind"],
+        reason=row["reason"],
+        snapshot=Snapshot(block=block, vault=decode_vault(words), words=words),
+        policy=decode_policy(row["policy"].encode()),
+        memory_before=decode_memory(row["memory_before"].encode()),
+        memory_after=decode_memory(row["memory_after"].encode()),
+        plan=None if plan is None else decode_plan(plan),
+        figures=json.loads(row["figures"]),
+        objection=row["objection"],
+    )
