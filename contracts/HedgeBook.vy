@@ -59,6 +59,8 @@ exports: (
 BPS: constant(uint256) = 10_000
 WAD: constant(uint256) = 10**18
 DAY: constant(uint256) = 86_400  # seconds
+MAX_AMOUNT: constant(int256) = 2**112  # asset or quote units; times a price under 2**212
+MAX_PRICE_WAD: constant(uint256) = 10**30  # the oracle serves no more
 
 MAX_VENUES: constant(uint256) = 4
 MAX_LEGS: constant(uint256) = 8
@@ -142,33 +144,24 @@ def rebalance(plan: IHedgeBook.Plan):
     clock: uint256 = self._clock
     assert plan.nonce == packed.part(clock, 0, 64), "book: wrong nonce"
     assert block.timestamp <= plan.deadline, "book: deadline passed"
+    self._clock = clock + 1
     price: IPriceOracle.Price = staticcall ORACLE.read()
-    limits: IHedgeBook.Limits = self._limits()
-    venues: IHedgeGuard.Venues = self._venues()
-    before: IHedgeGuard.Position = self._position(venues, price.price_wad)
-    terms: IHedgeGuard.Terms = staticcall GUARD.admit(
-        plan,
-        before,
-        venues,
-        IHedgeGuard.Clock(
-            rebalanced_at=packed.part(clock, 64, 40), paused_until=packed.part(clock, 104, 40)
-        ),
-        limits,
-    )
-    clock += 1
-    if terms.trades:
-        clock = packed.replace(clock, block.timestamp, 64, 40)
-    self._clock = clock
     self._store_price(price.price_wad)
+    venues: address[MAX_VENUES] = empty(address[MAX_VENUES])
+    outcome: IHedgeGuard.Outcome = empty(IHedgeGuard.Outcome)
+    venues, outcome = self._prepared(plan, clock)
+    before: IHedgeGuard.Position = self._position(venues, price.price_wad)
 
-    self._execute(plan, before, terms)
+    outcome = self._execute(plan, before, outcome)
 
     after: IHedgeGuard.Position = self._position(venues, price.price_wad)
-    turnover: uint256 = 0
-    turnover, self._buckets = staticcall GUARD.judge(
-        terms, before, after, venues, self._buckets, limits
+    verdict: IHedgeGuard.Verdict = staticcall GUARD.judge(
+        plan, before, after, outcome, self._limits()
     )
-    self._record(plan, terms.plan_hash, before, after, turnover, price.round_id)
+    if verdict.traded:
+        self._clock = packed.replace(clock + 1, block.timestamp, 64, 40)
+        self._buckets = verdict.buckets
+    self._record(plan, verdict, before, after, price.round_id)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -394,7 +387,7 @@ def state() -> IHedgeBook.State:
     price_wad: uint256 = self._price_for_reading()[1]
     nav: int256 = 0
     if price_wad != 0 and self._vault.address != empty(address):
-        nav = self._position(self._venues(), price_wad).nav
+        nav = self._nav(price_wad)
     cost_used: uint256 = 0
     turnover_used: uint256 = 0
     neutral_turnover_used: uint256 = 0
@@ -558,7 +551,7 @@ def _flow(price_ok: bool, price_wad: uint256) -> IBookFlows.Flow:
 
 @internal
 @view
-def _position(venues: IHedgeGuard.Venues, price_wad: uint256) -> IHedgeGuard.Position:
+def _position(venues: address[MAX_VENUES], price_wad: uint256) -> IHedgeGuard.Position:
     """
     @dev One call to each venue and one to the vault, which fails while the vault is at work.
     """
@@ -568,9 +561,9 @@ def _position(venues: IHedgeGuard.Venues, price_wad: uint256) -> IHedgeGuard.Pos
     assets: uint256 = staticcall self._vault.idle_assets()
     quote_value: int256 = convert(self._idle_quote, int256)
     for i: uint256 in range(MAX_VENUES):
-        if venues.addresses[i] == empty(address):
+        if venues[i] == empty(address):
             break
-        margin: IHedgeVenue.Margin = staticcall IHedgeVenue(venues.addresses[i]).margin(
+        margin: IHedgeVenue.Margin = staticcall IHedgeVenue(venues[i]).margin(
             self, price_wad
         )
         position.margins[i] = margin
@@ -594,6 +587,14 @@ def _position(venues: IHedgeGuard.Venues, price_wad: uint256) -> IHedgeGuard.Pos
             fixed_point.magnitude(position.gap), WAD, convert(position.equity, uint256)
         )
     return position
+
+
+@internal
+@view
+def _nav(price_wad: uint256) -> int256:
+    flow: IBookFlows.Flow = self._flow(False, price_wad)
+    held: uint256 = flow.assets + staticcall self._vault.idle_assets()
+    return self._value(convert(held, int256), price_wad) + flow.quote_value
 
 
 @internal
@@ -627,26 +628,63 @@ def _free_assets(venue: IHedgeVenue, price_wad: uint256) -> uint256:
 
 
 @internal
+@view
+def _prepared(
+    plan: IHedgeBook.Plan, clock: uint256
+) -> (address[MAX_VENUES], IHedgeGuard.Outcome):
+    """
+    @dev Nothing is called that is not a registered venue. Bounds on amounts keep sums and
+         products inside 256 bits; sizes are capped by the guard.
+    @return All venues, and what is known before the plan runs.
+    """
+    venues: address[MAX_VENUES] = empty(address[MAX_VENUES])
+    outcome: IHedgeGuard.Outcome = empty(IHedgeGuard.Outcome)
+    outcome.rebalanced_at = packed.part(clock, 64, 40)
+    outcome.paused_until = packed.part(clock, 104, 40)
+    outcome.buckets = self._buckets
+    outcome.venue_count = self._venue_count()
+    for i: uint256 in range(outcome.venue_count, bound=MAX_VENUES):
+        word: uint256 = self._venue_words[i]
+        venues[i] = convert(packed.part(word, 0, 160), address)
+        outcome.allotments_bps[i] = packed.part(word, 160, 16)
+    assert abs(plan.spot_assets) <= MAX_AMOUNT, "book: amount too large"
+    assert plan.spot_limit_price_wad <= MAX_PRICE_WAD, "book: spot limit too large"
+    for n: uint256 in range(len(plan.legs), bound=MAX_LEGS):
+        leg: IHedgeBook.Leg = plan.legs[n]
+        most: int256 = max(max(abs(leg.margin_assets), abs(leg.margin_quote)), abs(leg.size))
+        assert most <= MAX_AMOUNT, "book: amount too large"
+        found: bool = False
+        for i: uint256 in range(outcome.venue_count, bound=MAX_VENUES):
+            if venues[i] == leg.venue:
+                found = True
+                outcome.venue_index[n] = i
+        assert found, "book: unknown venue"
+    return venues, outcome
+
+
+@internal
 def _execute(
-    plan: IHedgeBook.Plan, before: IHedgeGuard.Position, terms: IHedgeGuard.Terms
-):
+    plan: IHedgeBook.Plan, before: IHedgeGuard.Position, prepared: IHedgeGuard.Outcome
+) -> IHedgeGuard.Outcome:
     """
     @dev Legs in their order, the spot trade after `spot_after` of them.
     """
+    outcome: IHedgeGuard.Outcome = prepared
     placed: uint256 = min(plan.spot_after, len(plan.legs))
     margins: IHedgeVenue.Margin[MAX_VENUES] = before.margins
     for n: uint256 in range(MAX_LEGS + 1):
         if n == placed and plan.spot_assets != 0:
-            self._trade_spot(plan, before.price_wad, terms.slippage_bps)
+            outcome.spot_quote = self._trade_spot(plan)
         if n == len(plan.legs):
             break
         leg: IHedgeBook.Leg = plan.legs[n]
-        i: uint256 = terms.venue_index[n]
+        i: uint256 = outcome.venue_index[n]
         self._post_margin(leg)
         if leg.size != 0:
-            self._trade(
-                leg, plan.decision_id, margins[i].delta, before.price_wad, terms.slippage_bps
+            outcome.costs[n] = self._trade(
+                leg, plan.decision_id, margins[i].delta, before.price_wad
             )
+            margins[i].delta += leg.size
         self._take_margin(leg)
         if leg.margin_assets != 0 or leg.margin_quote != 0:
             margins[i].assets = convert(
@@ -659,6 +697,7 @@ def _execute(
                 leg.margin_quote,
                 margins[i].assets,
             )
+    return outcome
 
 
 @internal
@@ -706,16 +745,14 @@ def _take_margin(leg: IHedgeBook.Leg):
 
 @internal
 def _trade(
-    leg: IHedgeBook.Leg,
-    decision_id: bytes32,
-    delta_before: int256,
-    price_wad: uint256,
-    slippage_bps: uint256,
-):
+    leg: IHedgeBook.Leg, decision_id: bytes32, delta_before: int256, price_wad: uint256
+) -> int256:
+    """
+    @return Quote paid, fee included.
+    """
     cost: int256 = extcall IHedgeVenue(leg.venue).trade(
         leg.instrument, leg.size, leg.limit_price_wad
     )
-    self._check_fill(leg.size, cost, price_wad, slippage_bps)
     log IHedgeBook.HedgeTraded(
         decision_id=decision_id,
         venue=leg.venue,
@@ -726,12 +763,14 @@ def _trade(
         delta_after=delta_before + leg.size,
         index_price_wad=price_wad,
     )
+    return cost
 
 
 @internal
-def _trade_spot(plan: IHedgeBook.Plan, price_wad: uint256, slippage_bps: uint256):
+def _trade_spot(plan: IHedgeBook.Plan) -> int256:
     """
     @dev Bought assets go straight to the vault. The limit is rounded against the market.
+    @return Quote received.
     """
     assets: uint256 = fixed_point.magnitude(plan.spot_assets)
     quote: int256 = 0
@@ -753,26 +792,13 @@ def _trade_spot(plan: IHedgeBook.Plan, price_wad: uint256, slippage_bps: uint256
         received: uint256 = extcall SPOT.sell(assets, least, self)
         self._receive_quote(received)
         quote = convert(received, int256)
-    self._check_fill(plan.spot_assets, -quote, price_wad, slippage_bps)
     log IHedgeBook.SpotTraded(
         decision_id=plan.decision_id,
         assets=plan.spot_assets,
         quote=quote,
         idle_quote_after=self._idle_quote,
     )
-
-
-@internal
-@view
-def _check_fill(size: int256, cost: int256, price_wad: uint256, slippage_bps: uint256):
-    """
-    @dev cost - size * S <= slippage * |size| * S.
-    """
-    lost: int256 = cost - self._value(size, price_wad)
-    allowed: uint256 = fixed_point.mul_div_down(
-        self._value_up(fixed_point.magnitude(size), price_wad), slippage_bps, BPS
-    )
-    assert lost <= convert(allowed, int256), "book: slippage"
+    return quote
 
 
 @internal
@@ -805,10 +831,9 @@ def _approve(token: IERC20, spender: address, amount: uint256):
 @internal
 def _record(
     plan: IHedgeBook.Plan,
-    plan_hash: bytes32,
+    verdict: IHedgeGuard.Verdict,
     before: IHedgeGuard.Position,
     after: IHedgeGuard.Position,
-    turnover: uint256,
     round_id: uint256,
 ):
     """
@@ -817,7 +842,7 @@ def _record(
     record: IHedgeBook.Record = IHedgeBook.Record(
         nonce=plan.nonce,
         decision_id=plan.decision_id,
-        plan_hash=plan_hash,
+        plan_hash=verdict.plan_hash,
         sender=msg.sender,
         price_wad=before.price_wad,
         oracle_round_id=round_id,
@@ -829,7 +854,7 @@ def _record(
         equity_before=before.equity,
         equity_after=after.equity,
         cost=before.nav - after.nav,
-        turnover=turnover,
+        turnover=verdict.turnover,
         block_number=block.number,
         block_at=block.timestamp,
     )
@@ -947,17 +972,6 @@ def _venue(i: uint256) -> IHedgeVenue:
 @pure
 def _venue_word(venue: address, allotment_bps: uint256) -> uint256:
     return convert(venue, uint256) | packed.place(allotment_bps, 160, 16)
-
-
-@internal
-@view
-def _venues() -> IHedgeGuard.Venues:
-    venues: IHedgeGuard.Venues = empty(IHedgeGuard.Venues)
-    for i: uint256 in range(self._venue_count(), bound=MAX_VENUES):
-        word: uint256 = self._venue_words[i]
-        venues.addresses[i] = convert(packed.part(word, 0, 160), address)
-        venues.allotments_bps[i] = packed.part(word, 160, 16)
-    return venues
 
 
 @internal

@@ -43,6 +43,21 @@ from modules import packed
 
 implements: IHedgeGuard
 
+struct Terms:  # what a plan is and which rules that brings
+    sizes: int256[MAX_VENUES]
+    margin_assets: int256[MAX_VENUES]
+    touched: bool[MAX_VENUES]
+    net: int256  # sum of sizes and spot
+    gross: uint256
+    trades: bool
+    neutral: bool
+    adds_only: bool  # margin goes in and nothing trades
+    shrinks_only: bool  # no margin comes out, sizes reduce positions, no spot
+    healthy: bool  # every venue with a position is at the margin target
+    rescue: bool  # a touched venue is under the floor
+    urgent: bool
+
+
 BPS: constant(uint256) = 10_000
 WAD: constant(uint256) = 10**18
 BP_WAD: constant(uint256) = 10**14
@@ -50,8 +65,6 @@ DAY: constant(uint256) = 86_400  # seconds
 
 MAX_LEGS: constant(uint256) = 8
 MAX_VENUES: constant(uint256) = 4
-MAX_AMOUNT: constant(int256) = 2**112  # asset or quote units; times a price under 2**212
-MAX_PRICE_WAD: constant(uint256) = 10**30  # the oracle serves no more
 NEUTRAL_SHARE: constant(uint256) = 10_000  # net at most gross / this
 DRIFT_TOLERANCE_WAD: constant(uint256) = 10**14  # 1 bp; cost moves E and so the drift a little
 DUST: constant(int256) = 16  # quote units; a venue rounds each touch against the account
@@ -59,11 +72,6 @@ USED_BITS: constant(uint256) = 72  # shares of NAV up to 4,722
 TURNOVER_AT: constant(uint256) = 72
 NEUTRAL_AT: constant(uint256) = 144
 LEAKED_AT: constant(uint256) = 216
-
-
-# ---------------------------------------------------------------------------------------------
-# Before
-# ---------------------------------------------------------------------------------------------
 
 
 @external
@@ -79,26 +87,52 @@ def checked_limits(limits: IHedgeBook.Limits) -> (uint256, uint256):
 
 @external
 @view
-def admit(
+def judge(
     plan: IHedgeBook.Plan,
     before: IHedgeGuard.Position,
-    venues: IHedgeGuard.Venues,
-    clock: IHedgeGuard.Clock,
+    after: IHedgeGuard.Position,
+    outcome: IHedgeGuard.Outcome,
     limits: IHedgeBook.Limits,
-) -> IHedgeGuard.Terms:
+) -> IHedgeGuard.Verdict:
     """
-    @notice Refuse a plan that is malformed or may not run now; say what it is.
+    @notice Refuse a plan that is malformed or came too early, and a result outside the limits.
+    @dev One call after the fact, since a refusal undoes everything and a call costs 10 k gas.
     """
-    terms: IHedgeGuard.Terms = self._classified(plan, before, venues, limits.max_trade)
-    terms = self._with_margin(terms, before, limits)
-    if block.timestamp < clock.paused_until:
+    terms: Terms = self._classified(plan, before, outcome, limits)
+    if block.timestamp < outcome.paused_until:
         assert terms.adds_only or terms.shrinks_only, "book: rebalancing is paused"
-    if terms.trades and not terms.urgent:
-        ready_at: uint256 = clock.rebalanced_at + limits.cooldown_secs
-        assert block.timestamp >= ready_at, "book: cooldown"
-    if terms.trades and terms.healthy and not terms.neutral:
-        assert before.drift_wad > limits.inner_band_bps * BP_WAD, "book: drift inside the band"
-    return terms
+    if terms.trades:
+        if not terms.urgent:
+            ready_at: uint256 = outcome.rebalanced_at + limits.cooldown_secs
+            assert block.timestamp >= ready_at, "book: cooldown"
+        if terms.healthy and not terms.neutral:
+            inner_wad: uint256 = limits.inner_band_bps * BP_WAD
+            assert before.drift_wad > inner_wad, "book: drift inside the band"
+        self._check_fills(plan, outcome, before, terms.urgent, limits)
+    for i: uint256 in range(outcome.venue_count, bound=MAX_VENUES):
+        if terms.touched[i]:
+            self._check_books(terms, before, after, i)
+            self._check_margin(before, after, outcome.allotments_bps[i], limits, i)
+    cost: int256 = before.nav - after.nav
+    self._check_cost(terms, cost, before, limits)
+    verdict: IHedgeGuard.Verdict = IHedgeGuard.Verdict(
+        plan_hash=keccak256(abi_encode(plan)),
+        traded=terms.trades,
+        turnover=0,
+        buckets=outcome.buckets,
+    )
+    if terms.trades:
+        self._check_drift(terms, before, after, limits)
+        verdict.turnover = self._value_up(terms.gross, before.price_wad, before.price_divisor)
+        verdict.buckets = self._filled(
+            terms, cost, verdict.turnover, before, outcome.buckets, limits
+        )
+    return verdict
+
+
+# ---------------------------------------------------------------------------------------------
+# What a plan is
+# ---------------------------------------------------------------------------------------------
 
 
 @internal
@@ -106,27 +140,24 @@ def admit(
 def _classified(
     plan: IHedgeBook.Plan,
     before: IHedgeGuard.Position,
-    venues: IHedgeGuard.Venues,
-    max_trade: uint256,
-) -> IHedgeGuard.Terms:
+    outcome: IHedgeGuard.Outcome,
+    limits: IHedgeBook.Limits,
+) -> Terms:
     """
-    @dev What follows from the plan and from where the positions stand.
+    @dev From the plan itself, from where the positions stood, and from their margin.
     """
     assert len(plan.legs) != 0 or plan.spot_assets != 0, "book: plan is empty"
-    terms: IHedgeGuard.Terms = empty(IHedgeGuard.Terms)
-    terms.plan_hash = keccak256(abi_encode(plan))
+    terms: Terms = empty(Terms)
     terms.adds_only = True
     terms.shrinks_only = plan.spot_assets == 0
     terms.net = plan.spot_assets
-    terms.gross = self._within(plan.spot_assets, max_trade)
-    assert plan.spot_limit_price_wad <= MAX_PRICE_WAD, "book: spot limit too large"
+    terms.gross = self._within(plan.spot_assets, limits.max_trade)
     longs: bool = False
     shorts: bool = False
     for n: uint256 in range(len(plan.legs), bound=MAX_LEGS):
         leg: IHedgeBook.Leg = plan.legs[n]
-        i: uint256 = self._index_of(leg.venue, venues)
-        self._check_leg(leg)
-        terms.venue_index[n] = i
+        i: uint256 = outcome.venue_index[n]
+        assert leg.instrument == 0, "book: unknown instrument"
         terms.touched[i] = True
         terms.margin_assets[i] += leg.margin_assets
         if leg.margin_assets < 0 or leg.margin_quote < 0:
@@ -136,62 +167,28 @@ def _classified(
             assert terms.sizes[i] == 0, "book: venue traded twice"
             terms.sizes[i] = leg.size
             terms.net += leg.size
-            terms.gross += self._within(leg.size, max_trade)
+            terms.gross += self._within(leg.size, limits.max_trade)
             longs = longs or leg.size > 0
             shorts = shorts or leg.size < 0
             if not self._shrinks(before.margins[i].delta, leg.size):
                 terms.shrinks_only = False
+        elif leg.margin_assets == 0 and leg.margin_quote == 0:
+            raise "book: leg is empty"
     terms.trades = terms.gross != 0
     terms.adds_only = terms.adds_only and not terms.trades
     terms.neutral = (
         terms.trades and fixed_point.magnitude(terms.net) * NEUTRAL_SHARE <= terms.gross
     )
     assert terms.neutral or not (longs and shorts), "book: sizes differ in sign"
-    return terms
-
-
-@internal
-@pure
-def _with_margin(
-    terms: IHedgeGuard.Terms, before: IHedgeGuard.Position, limits: IHedgeBook.Limits
-) -> IHedgeGuard.Terms:
-    """
-    @dev What follows from margin and drift before.
-    """
-    judged: IHedgeGuard.Terms = terms
-    judged.healthy = True
-    judged.urgent = before.drift_wad > limits.urgent_band_bps * BP_WAD
-    for i: uint256 in range(MAX_VENUES):
+    terms.healthy = True
+    terms.urgent = before.drift_wad > limits.urgent_band_bps * BP_WAD
+    for i: uint256 in range(outcome.venue_count, bound=MAX_VENUES):
         if not self._at_margin(before.margins[i], limits.margin_target_bps):
-            judged.healthy = False
-        if not self._at_margin(before.margins[i], limits.margin_floor_bps):
-            judged.urgent = True
-            judged.rescue = judged.rescue or terms.touched[i]
-    judged.slippage_bps = limits.slippage_bps
-    if judged.urgent:
-        judged.slippage_bps = limits.urgent_slippage_bps
-    return judged
-
-
-@internal
-@pure
-def _index_of(venue: address, venues: IHedgeGuard.Venues) -> uint256:
-    assert venue != empty(address), "book: unknown venue"
-    found: uint256 = MAX_VENUES
-    for i: uint256 in range(MAX_VENUES):
-        if venues.addresses[i] == venue:
-            found = i
-    assert found < MAX_VENUES, "book: unknown venue"
-    return found
-
-
-@internal
-@pure
-def _check_leg(leg: IHedgeBook.Leg):
-    assert leg.instrument == 0, "book: unknown instrument"
-    assert leg.size != 0 or leg.margin_assets != 0 or leg.margin_quote != 0, "book: leg is empty"
-    most: int256 = max(abs(leg.margin_assets), abs(leg.margin_quote))
-    assert most <= MAX_AMOUNT, "book: amount too large"
+            terms.healthy = False
+            if not self._at_margin(before.margins[i], limits.margin_floor_bps):
+                terms.urgent = True
+                terms.rescue = terms.rescue or terms.touched[i]
+    return terms
 
 
 @internal
@@ -225,42 +222,53 @@ def _at_margin(margin: IHedgeVenue.Margin, ratio_bps: uint256) -> bool:
 
 
 # ---------------------------------------------------------------------------------------------
-# After
+# What came of it
 # ---------------------------------------------------------------------------------------------
 
 
-@external
-@view
-def judge(
-    terms: IHedgeGuard.Terms,
+@internal
+@pure
+def _check_fills(
+    plan: IHedgeBook.Plan,
+    outcome: IHedgeGuard.Outcome,
     before: IHedgeGuard.Position,
-    after: IHedgeGuard.Position,
-    venues: IHedgeGuard.Venues,
-    buckets: uint256,
+    urgent: bool,
     limits: IHedgeBook.Limits,
-) -> (uint256, uint256):
+):
     """
-    @notice Refuse a result outside the limits.
-    @return Gross turnover, quote, rounded up; the bucket word with this plan in it.
+    @dev Rule 5. A spot purchase is a fill at what was paid.
     """
-    for i: uint256 in range(MAX_VENUES):
-        if terms.touched[i]:
-            self._check_books(terms, before, after, i)
-            self._check_margin(before, after, venues.allotments_bps[i], limits, i)
-    if terms.trades:
-        self._check_drift(terms, before, after, limits)
-    cost: int256 = before.nav - after.nav
-    self._check_cost(terms, cost, before, limits)
-    turnover: uint256 = self._value_up(terms.gross, before.price_wad, before.price_divisor)
-    if not terms.trades:
-        return 0, buckets
-    return turnover, self._filled(terms, cost, turnover, before, buckets, limits)
+    slippage_bps: uint256 = limits.slippage_bps
+    if urgent:
+        slippage_bps = limits.urgent_slippage_bps
+    if plan.spot_assets != 0:
+        self._check_fill(plan.spot_assets, -outcome.spot_quote, before, slippage_bps)
+    for n: uint256 in range(len(plan.legs), bound=MAX_LEGS):
+        if plan.legs[n].size != 0:
+            self._check_fill(plan.legs[n].size, outcome.costs[n], before, slippage_bps)
+
+
+@internal
+@pure
+def _check_fill(
+    size: int256, cost: int256, before: IHedgeGuard.Position, slippage_bps: uint256
+):
+    """
+    @dev cost - size * S <= slippage * |size| * S.
+    """
+    at_index: int256 = fixed_point.div_floor(
+        size * convert(before.price_wad, int256), convert(before.price_divisor, int256)
+    )
+    allowed: uint256 = fixed_point.mul_div_down(
+        fixed_point.magnitude(at_index), slippage_bps, BPS
+    )
+    assert cost - at_index <= convert(allowed, int256), "book: slippage"
 
 
 @internal
 @pure
 def _check_books(
-    terms: IHedgeGuard.Terms,
+    terms: Terms,
     before: IHedgeGuard.Position,
     after: IHedgeGuard.Position,
     i: uint256,
@@ -277,7 +285,7 @@ def _check_books(
 @internal
 @pure
 def _check_drift(
-    terms: IHedgeGuard.Terms,
+    terms: Terms,
     before: IHedgeGuard.Position,
     after: IHedgeGuard.Position,
     limits: IHedgeBook.Limits,
@@ -330,7 +338,7 @@ def _check_margin(
 @internal
 @pure
 def _check_cost(
-    terms: IHedgeGuard.Terms,
+    terms: Terms,
     cost: int256,
     before: IHedgeGuard.Position,
     limits: IHedgeBook.Limits,
@@ -354,7 +362,7 @@ def _check_cost(
 @internal
 @view
 def _filled(
-    terms: IHedgeGuard.Terms,
+    terms: Terms,
     cost: int256,
     turnover: uint256,
     before: IHedgeGuard.Position,

@@ -2,6 +2,7 @@
 # pragma version 0.4.3
 # pragma evm-version shanghai
 # pragma nonreentrancy on
+# pragma optimize codesize
 """
 @title What depositors own: shares of a hedged position, ERC-4626
 @notice Holds idle assets. Everything else that belongs to the vault is in its HedgeBook, which
