@@ -149,10 +149,9 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG) -> None:
         settings = load_config(config)
         signer = _signer(settings) if settings.signer is not None else None
         findings = examine(_chain(settings), settings, signer.address if signer else None)
-        table = Table("", "looked at", "found", "the keeper", box=None, padding=(0, 2, 0, 0))
         for finding in findings:
-            table.add_row(finding.mark, finding.what, finding.found, finding.adapts)
-        Console().print(table, highlight=False)
+            adapts = f" -> {finding.adapts}" if finding.adapts else ""
+            typer.echo(f"{finding.mark:<5} {finding.what}: {finding.found}{adapts}")
     if worst(findings) is Mark.BAD:
         raise typer.Exit(FAULT)
 
@@ -342,36 +341,28 @@ def _bps(value: int | None) -> str:
 def _explain(row: DecisionRow) -> bool:
     """Print a decision; return whether its recorded inputs give it again."""
     again = decide(row.snapshot, row.policy, row.memory_before)
-    console = Console(soft_wrap=True)
     block = row.snapshot.block
-    console.print(
-        f"decision {row.id}  {row.decision_id}\n"
-        f"vault {row.snapshot.vault.vault}  block {block.number} {block.hash}  time {block.at}\n"
-        f"{row.kind}: {row.reason}" + (f"\nnot sent: {row.objection}" if row.objection else ""),
-        highlight=False,
-    )
-    table = Table("name", "value", "unit", "from", box=None, padding=(0, 2, 0, 0))
-    table.columns[1].justify = "right"
+    typer.echo(f"decision {row.id}  0x{row.decision_id}")
+    typer.echo(f"vault {row.snapshot.vault.vault}  block {block.number}  time {block.at}")
+    typer.echo(f"{row.kind}: {row.reason}")
+    if row.objection:
+        typer.echo(f"not sent: {row.objection}")
     for line in again.lines:
-        table.add_row(*_cells(line))
-    console.print(table, highlight=False, markup=False)
+        typer.echo(_sum_line(line))
     if isinstance(again, Rebalance):
-        console.print(f"plan hash 0x{plan_hash(again.plan).hex()}", highlight=False)
+        typer.echo(f"plan hash 0x{plan_hash(again.plan).hex()}")
     same = (
         again.decision_id.hex() == row.decision_id
         and again.reason == row.reason
         and (again.plan if isinstance(again, Rebalance) else None) == row.plan
     )
     wrong = recompute(again.lines)
-    console.print(
-        "made again from the recorded inputs: " + ("the same" if same else "DIFFERENT"),
-        "each derived line recomputed: "
-        + ("all right" if wrong is None else f"{wrong.name} WRONG"),
-        sep="\n",
-        highlight=False,
-    )
+    typer.echo("made again from the recorded inputs: " + ("the same" if same else "DIFFERENT"))
+    said = "all right" if wrong is None else f"{wrong.name} WRONG"
+    typer.echo(f"each derived line recomputed: {said}")
     return same and wrong is None
 
 
-def _cells(line: Line) -> tuple[str, str, str, str]:
-    return line.name, f"{line.value:,}", line.unit, line.formula
+def _sum_line(line: Line) -> str:
+    source = line.formula if line.formula.startswith(("= ", "search: ")) else f"= {line.formula}"
+    return f"  {line.name:<24} {line.value:>36,} {line.unit:<24} {source}".rstrip()

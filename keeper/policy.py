@@ -47,7 +47,8 @@ class Policy:
     deadline_secs : int
         Life of a plan in chain time.
     max_price_age_secs : int
-        Oldest oracle answer to trade on.
+        Oldest answer behind the price to trade on. The oracle bounds each feed by its own
+        heartbeat; the oldest is usually the quote feed, which reports once a day.
     max_premium_gap_bps : int
         Largest difference of the venue's premium from its mean to trade on, unless urgent.
     """
@@ -68,7 +69,7 @@ class Policy:
     settle_trigger_bps: int = 1_500
     settle_target_bps: int = 0
     deadline_secs: int = 600
-    max_price_age_secs: int = 3_900
+    max_price_age_secs: int = 90_000
     max_premium_gap_bps: int = 200
 
     def encode(self) -> bytes:

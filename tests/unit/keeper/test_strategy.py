@@ -56,7 +56,7 @@ TABLE = [
      POLICY, CALM, Refuse, "asset feed stale"),
     ("stale price",
      hedged(980, price_updated_at=NOW - 4_000),
-     POLICY, CALM, Refuse, "4000 s old"),
+     replace(POLICY, max_price_age_secs=3_900), CALM, Refuse, "4000 s old"),
     ("price from the future",
      hedged(980, price_updated_at=NOW + 5),
      POLICY, CALM, Refuse, "future"),
