@@ -5,7 +5,7 @@ Audit of a running system: fetch its logs, fold them, hold them against the chai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from keeper.events import Event, Log, decode_logs
 
 Batch = Callable[[Sequence[tuple[str, list[Any]]]], list[Any]]  # as `keeper.chain.Chain.batch`
 
+CALLS_A_BATCH: Final = 200
 BLOCKS_A_QUERY: Final = 5_000  # public nodes refuse longer ranges
 
 
@@ -83,6 +84,18 @@ def fetch_events(
         calls.append(("eth_getLogs", [query]))
     logs = [_log(found) for answer in _answers(batch(calls)) for found in answer]
     return decode_logs(logs, contracts)
+
+
+def block_times(batch: Batch, blocks: Iterable[int]) -> dict[int, int]:
+    """Return the Unix seconds of each block."""
+    numbers = sorted(set(blocks))
+    calls = [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
+    times = {}
+    for start in range(0, len(calls), CALLS_A_BATCH):
+        part = slice(start, start + CALLS_A_BATCH)
+        for number, answer in zip(numbers[part], _answers(batch(calls[part])), strict=True):
+            times[number] = int(answer["timestamp"], 16)
+    return times
 
 
 def _answers(answers: list[Any]) -> list[Any]:

@@ -157,15 +157,15 @@ class Market:
         self._at = {
             name: contract(deployment, name) for name in NAMES if name in deployment.contracts
         }
-        self._one_asset = 10 ** int(self._at["Asset"].decimals())
+        self.one_asset = 10 ** int(self._at["Asset"].decimals())
         self._one_quote = 10 ** int(self._at["Quote"].decimals())
-        self._divisor = WAD * self._one_asset // self._one_quote
+        self._divisor = WAD * self.one_asset // self._one_quote
         self._terms = self._at["LiquidationRules"].terms().dict()
         self._spot_fee_wad = int(self._at["SpotMarket"].fee_wad())
 
     def prepare(self) -> None:
         """Fill the purse and approve spot market and venue."""
-        for name, unit in (("Asset", self._one_asset), ("Quote", self._one_quote)):
+        for name, unit in (("Asset", self.one_asset), ("Quote", self._one_quote)):
             token = self._at[name]
             if token.balanceOf(self.account) < PURSE * unit // 2:
                 send(self.account, token.mint, str(self.account), PURSE * unit, doing="minting")
