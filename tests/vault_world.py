@@ -319,3 +319,14 @@ def _seed(base: World, spot: Any, depth: float | str, price: float | str) -> Non
     base.asset.approve(spot.address, MAX_UINT)
     base.quote.approve(spot.address, MAX_UINT)
     spot.seed(assets, quote)
+
+
+def add_settable_venue(world: VaultWorld, allotment_bps: int = 6_000) -> Any:
+    """Register a second venue that does what the test says, with quote to pay profits."""
+    base = world.base
+    venue = deployer("testing/SettableVenue.vy").deploy(
+        base.asset.address, base.quote.address, base.oracle.address
+    )
+    base.quote.mint(venue.address, base.quotes(10**9))
+    world.book.add_venue(venue.address, allotment_bps)
+    return venue
