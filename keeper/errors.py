@@ -15,7 +15,8 @@ KeeperError
   Halt                   stop; a person must look
     ConfigInvalid        configuration, key or deployment file
     InvariantBroken      a state that our own rules exclude
-    RepeatedFaults       too many failures in a row
+
+Failures in a row end no process: the guard stops sending, and watching goes on.
 
 Exceptions take values and phrase themselves in one line.
 """
@@ -94,16 +95,271 @@ class InvariantBroken(Halt):
     """A state that our own rules exclude."""
 
 
-class RepeatedFaults(Halt):
-    """Too many failures in a row."""
-
-    def __init__(self, count: int, last: str) -> None:
-        super().__init__(f"{count} failures in a row, the last: {last}")
-
-
 # What each reason says to an operator. `tests/unit/keeper/test_errors.py` greps the contracts and
 # fails for a reason that is not here.
-REASONS: Final[dict[str, str]] = {}
+_TABLE: Final[dict[str, dict[str, str]]] = {
+    "book": {
+        "allotment over 100 %": "a venue's allotment is a share of NAV",
+        "amount too large": "an amount in the plan is over 2**112 units",
+        "approve failed": "the token refused an approval",
+        "asset is quote": "asset and quote must be two tokens",
+        "asset is zero": "deployment without an asset",
+        "base charge too low": "the vault's base charge must cover what the feeds may lag",
+        "caller is not guardian": "only the guardian may do this",
+        "caller is not the keeper": "this key is not the keeper that the book names",
+        "caller is not the vault": "only the book's own vault may do this",
+        "cooldown": "the last rebalance is too recent and nothing is urgent",
+        "cooldown too long": "a limit is out of its range",
+        "cost bound is zero": "a limit is out of its range",
+        "cost bound too high": "a limit is out of its range",
+        "cost budget is zero": "a limit is out of its range",
+        "cost budget too high": "a limit is out of its range",
+        "cost over its bound": "the plan would lose more NAV than its turnover allows",
+        "cost over its budget": "the day's budget of cost is used up; it refills with time",
+        "deadline passed": "the transaction came too late; the next tick plans anew",
+        "decimals not 6 to 18": "the token's decimals are not supported",
+        "delta not reduced": "with so little equity only plans that shrink delta pass",
+        "drift inside the band": "the hedge is good enough; somebody may have traded first",
+        "drift moved": "a plan that settles or moves the hedge must leave drift where it is",
+        "drift not reduced": "the plan would not bring the hedge closer to its target",
+        "drift overshoots": "the plan would hedge too far to the other side",
+        "equity not positive": "the vault is insolvent: a person must look",
+        "gap floor is zero": "a limit is out of its range",
+        "gap floor too large": "a limit is out of its range",
+        "gap share over 100 %": "a limit is out of its range",
+        "guard is zero": "deployment without a guard",
+        "guardian is zero": "there must be a guardian",
+        "inner band is zero": "a limit is out of its range",
+        "keeper is zero": "there must be a keeper",
+        "leg is empty": "a leg of the plan does nothing",
+        "margin floor at liquidation": "a limit is out of its range",
+        "margin not moved": "the venue did not book the margin it was told to",
+        "margin target too high": "a limit is out of its range",
+        "margin target under floor": "a limit is out of its range",
+        "margin under target": "a venue would be left with too little margin",
+        "max trade is zero": "a limit is out of its range",
+        "max trade too large": "a limit is out of its range",
+        "min equity is zero": "a limit is out of its range",
+        "min equity too large": "a limit is out of its range",
+        "min step is zero": "a limit is out of its range",
+        "min step over urgent band": "a limit is out of its range",
+        "not a venue": "one of the vault's own contracts cannot be a venue",
+        "not enough idle quote": "the book holds less quote than the plan spends",
+        "oracle is zero": "deployment without an oracle",
+        "over the allotment": "a venue would hold more of NAV than it may",
+        "overshoot over inner band": "a limit is out of its range",
+        "plan is empty": "the plan does nothing",
+        "quote is zero": "deployment without a quote token",
+        "quote not received": "the book got less quote than it was told",
+        "ratio bound too high": "the hedge ratio is bounded by 120 %",
+        "ratio bounds crossed": "the least hedge ratio is over the greatest",
+        "ratio changed too fast": "the hedge ratio moves by 25 points a day at most",
+        "ratio over its bound": "the hedge ratio is out of its bounds",
+        "ratio under its bound": "the hedge ratio is out of its bounds",
+        "rebalancing is paused": "the guardian paused rebalancing; top-ups and reductions pass",
+        "size not filled": "the venue did not fill the size it was told",
+        "sizes differ in sign": "a plan may not buy and sell unless it is neutral",
+        "slippage": "a fill was further from the oracle than allowed; the market moved",
+        "slippage is zero": "a limit is out of its range",
+        "spot is zero": "deployment without a spot market",
+        "spot limit price": "the spot market moved beyond the plan's limit",
+        "spot limit too large": "the plan's spot limit is out of range",
+        "spot price moved": "the spot market charged another price than it quoted",
+        "too many venues": "a book has four venues at most",
+        "trade too large": "a trade is over the cap for one plan",
+        "turnover budget is zero": "a limit is out of its range",
+        "turnover budget too high": "a limit is out of its range",
+        "turnover over budget": "the day's budget of turnover is used up; it refills with time",
+        "unknown instrument": "the venue trades one perpetual, number 0",
+        "unknown venue": "the venue is not registered with this book",
+        "urgent band over 100 %": "a limit is out of its range",
+        "urgent band under inner": "a limit is out of its range",
+        "urgent reserve too high": "a limit is out of its range",
+        "urgent slippage tighter": "a limit is out of its range",
+        "urgent slippage too high": "a limit is out of its range",
+        "vault is set": "the book knows its vault already",
+        "vault is zero": "the book needs a vault",
+        "vault of another book": "vault and book do not belong together",
+        "venue is registered": "the venue is registered already",
+        "venue is zero": "a venue needs an address",
+        "venue traded twice": "a plan may trade once at each venue",
+        "wrong nonce": "another plan was carried out first, so this one is void",
+    },
+    "fixed_point": {
+        "denominator <= 0": "a division that cannot be: report it",
+    },
+    "fund": {
+        "nothing to collect": "the venue owes the fund nothing now",
+        "transfer failed": "the token refused a transfer",
+        "venue not registered": "the fund does not cover this venue",
+        "zero address": "an address is missing",
+        "zero amount": "the amount is zero",
+    },
+    "oracle": {
+        "asset feed is zero": "deployment without a feed of the asset",
+        "asset witness same feed": "a feed cannot be its own witness",
+        "max deviation": "the allowed deviation is out of its range",
+        "price out of range": "the price is outside 1e-12 to 1e12",
+        "quote feed is zero": "deployment without a feed of the quote token",
+        "quote witness same feed": "a feed cannot be its own witness",
+    },
+    "pause": {
+        "longer than 72 h": "a pause lasts 72 hours at most",
+        "too soon after the last": "the guardian must wait before pausing again",
+        "zero duration": "a pause needs a duration",
+    },
+    "pool": {
+        "asset decimals": "the token's decimals are not supported",
+        "insolvent": "the pool's equity is not positive",
+        "not enough quote": "the pool holds less quote",
+        "not enough shares": "the provider has fewer shares",
+        "not the venue": "only the pool's venue may do this",
+        "quote decimals": "the token's decimals are not supported",
+        "skew needs the equity": "the venue's open positions need the pool's money",
+        "transfer failed": "the token refused a transfer",
+        "under minimum quote": "less quote than the provider accepts",
+        "under minimum shares": "fewer shares than the provider accepts",
+        "venue already set": "the pool knows its venue already",
+        "venue of another pool": "venue and pool do not belong together",
+        "venue oracle differs": "venue and pool must use one oracle",
+        "zero address": "an address is missing",
+        "zero amount": "the amount is zero",
+        "zero receiver": "a receiver is missing",
+        "zero shares": "the amount is worth no share",
+    },
+    "spot": {
+        "asset is quote": "asset and quote must be two tokens",
+        "asset is zero": "deployment without an asset",
+        "assets over reserve": "the spot market holds fewer assets",
+        "caller is not the owner": "only the owner may do this",
+        "cost over max": "the spot market charges more than the caller accepts",
+        "fee over 10 %": "the fee is out of its range",
+        "no liquidity": "the spot market is empty",
+        "nothing to seed": "the amounts are zero",
+        "nothing to withdraw": "the amounts are zero",
+        "proceeds are zero": "the amount is worth no quote",
+        "proceeds under min": "the spot market pays less than the caller accepts",
+        "quote is zero": "deployment without a quote token",
+        "quote over reserve": "the spot market holds less quote",
+        "receiver is zero": "a receiver is missing",
+        "reserve too large": "an amount is out of range",
+        "transfer failed": "the token refused a transfer",
+        "zero assets": "the amount is zero",
+    },
+    "vault": {
+        "assets not received": "the vault got fewer assets than it was told",
+        "assets over maximum": "the amount is out of range",
+        "bad receiver": "shares cannot go to that address",
+        "base charge too high": "the base charge is out of its range",
+        "base charge too low": "the base charge must cover what the feeds may lag",
+        "book is zero": "deployment without a book",
+        "caller is not guardian": "only the guardian may do this",
+        "caller is not the book": "only the vault's own book may do this",
+        "charge over the amount": "the charge for this flow is more than the amount",
+        "entry is paused": "the guardian paused deposits; exits go on",
+        "equity not positive": "the vault is insolvent: a person must look",
+        "gap over its limit": "so much unhedged at once is refused; the keeper must hedge first",
+        "no good price": "there has been no usable price yet",
+        "not enough idle assets": "the vault holds fewer idle assets than the plan uses",
+        "not enough liquid": "idle assets and free margin do not cover this exit now",
+        "supply under minimum": "so few shares may not remain",
+        "transfer failed": "the token refused a transfer",
+        "zero assets": "the amount is zero",
+        "zero shares": "the amount is worth no share",
+    },
+    "venue": {
+        "account is healthy": "the account is not to be liquidated",
+        "asset decimals": "the token's decimals are not supported",
+        "backstop account": "the pool's own account cannot be liquidated",
+        "discount over haircut": "a term is out of its range",
+        "equity would be negative": "the trade would bankrupt the account",
+        "fill over the limit": "the market moved beyond the plan's limit price",
+        "fund of another token": "fund and venue must use one quote token",
+        "fund share": "a term is out of its range",
+        "funding cap": "a term is out of its range",
+        "haircut": "a term is out of its range",
+        "initial margin": "a term is out of its range",
+        "initial slope": "a term is out of its range",
+        "interest": "a term is out of its range",
+        "interest band": "a term is out of its range",
+        "maintenance buffer": "a term is out of its range",
+        "maintenance over initial": "the terms would let maintenance exceed initial margin",
+        "maker fee": "a term is out of its range",
+        "minimum size": "a term is out of its range",
+        "not enough assets": "the account has fewer assets as margin",
+        "not the fund": "only the insurance fund may do this",
+        "penalty or reward": "a term is out of its range",
+        "pool cannot pay": "the pool is short of tokens for this withdrawal",
+        "pool of other tokens": "pool and venue must use the same tokens",
+        "pool too small": "the pool's equity does not carry a larger skew",
+        "premium cap": "the premium is at its cap; only reductions pass",
+        "price out of range": "the oracle's price is out of the venue's range",
+        "quote decimals": "the token's decimals are not supported",
+        "rules of other tokens": "rules and venue must use the same tokens",
+        "side cap": "a term is out of its range",
+        "side is full": "open interest of this side is at its cap",
+        "size out of range": "the size is more than the market could ever hold",
+        "skew scale": "a term is out of its range",
+        "skew share": "a term is out of its range",
+        "taker fee": "a term is out of its range",
+        "too many assets": "the amount is out of range",
+        "transfer failed": "the token refused a transfer",
+        "under initial margin": "the account would have less than its initial margin",
+        "under minimum size": "so small a position may not remain",
+        "unknown instrument": "the venue trades one perpetual, number 0",
+        "zero address": "an address is missing",
+        "zero amount": "the amount is zero",
+        "zero receiver": "a receiver is missing",
+        "zero size": "the size is zero",
+    },
+}
+
+# The oracle names the feed and what is wrong with it.
+_FEEDS: Final[dict[str, str]] = {
+    "asset feed": "the asset's feed",
+    "asset witness": "the asset's second feed",
+    "quote feed": "the quote token's feed",
+    "quote witness": "the quote token's second feed",
+}
+_FAULTS: Final[dict[str, str]] = {
+    "reverted": "gives no answer",
+    "malformed": "gives an answer that is no round",
+    "negative": "gives a negative price",
+    "zero": "gives a price of zero",
+    "too large": "gives a price out of range",
+    "incomplete": "has not finished its round",
+    "old round": "repeats an older round",
+    "in future": "is dated in the future",
+    "stale": "is too old",
+}
+_SETTINGS: Final[dict[str, str]] = {
+    "max age": "its maximum age is out of range",
+    "threshold": "its deviation threshold is out of range",
+    "decimals": "its decimals are not supported",
+}
+
+
+def _oracle_reasons() -> dict[str, str]:
+    reasons = {
+        f"oracle: {feed} {fault}": f"{whose} {what}; nothing is traded until it recovers"
+        for feed, whose in _FEEDS.items()
+        for fault, what in _FAULTS.items()
+    }
+    for name in ("asset", "quote"):
+        reasons[f"oracle: {name} feeds deviate"] = (
+            f"the two feeds of the {name} disagree; nothing is traded until they agree"
+        )
+    for name in ("asset", "asset witness", "quote", "quote witness"):
+        for setting, what in _SETTINGS.items():
+            reasons[f"oracle: {name} {setting}"] = f"the {name} feed was set up wrongly: {what}"
+    return reasons
+
+
+REASONS: Final[dict[str, str]] = {
+    f"{module}: {fact}": sentence
+    for module, facts in _TABLE.items()
+    for fact, sentence in facts.items()
+} | _oracle_reasons()
 
 
 def meaning(reason: str) -> str:

@@ -428,7 +428,9 @@ class Keeper:
             return self._fail(tx, "the keeper stopped before it was signed")
         receipt = reading.receipts.get(tx.tx_hash)
         if receipt is not None:
-            return self._settle(tx, receipt, reading.block.number)
+            # The answers of a batch may straddle a block: then the snapshot is too old for it.
+            newer = receipt.block_number > reading.block.number
+            return tx if newer else self._settle(tx, receipt, reading.block.number)
         if tx.state is TxState.MINED:
             detail = f"block {tx.block_number} was replaced"
             tx = self._journal.advance(tx, TxState.ACCEPTED, self._wall(), detail, succeeded=None)
@@ -467,7 +469,7 @@ class Keeper:
             return self._fail(tx, f"not sent again: {refused.reason}")
         if tx.state is TxState.SIGNED:
             tx = self._journal.advance(tx, TxState.ACCEPTED, self._wall(), "sent again")
-        return self._await(tx, deadline)
+        return tx  # waiting: what was read is older than what it does
 
     def _settle(self, tx: Tx, receipt: Receipt | None, head: int) -> Tx:
         """Apply a receipt."""

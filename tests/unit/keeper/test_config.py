@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""The configuration is refused field by field, in one line that names the field."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from keeper.chain import signer_from_key, signer_from_keystore
+from keeper.config import load_config
+from keeper.errors import ConfigInvalid
+
+LENS = "0x" + "11" * 20
+VAULT = "0x" + "22" * 20
+GOOD = f"""
+[chain]
+rpc_url = "http://127.0.0.1:8545"
+chain_id = 31337
+lens = "{LENS}"
+
+[[vaults]]
+address = "{VAULT}"
+"""
+CHAIN = '[chain]\nrpc_url = "http://h"\nchain_id = 1\n'
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(text):
+        path = tmp_path / "hedgevault.toml"
+        path.write_text(text)
+        return load_config(path)
+
+    return load
+
+
+def test_load_config__least__fills_the_rest(load, tmp_path):
+    config = load(GOOD)
+    assert config.lens == LENS
+    assert config.vaults == (VAULT,)
+    assert config.journal_path == tmp_path / "hedgevault.sqlite"
+    assert config.signer is None
+    assert config.policy.trigger_bps == 150
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("http://", "ws://"), "chain.rpc_url: must start with http"),
+        (("31337", "0"), "chain.chain_id: input should be greater than 0"),
+        (("31337", '"x"'), "chain.chain_id: input should be a valid integer"),
+        (("chain_id = 31337\n", ""), "chain.chain_id: is missing"),
+        ((LENS, "0x12"), "chain.lens: not an address"),
+        ((LENS, "0x" + "00" * 20), "chain.lens: is the zero address"),
+        ((LENS, "0x" + "Ab" * 20), "chain.lens: wrong checksum"),
+        ((f'lens = "{LENS}"', ""), "chain.lens: is missing, and no deployment"),
+        ((VAULT, "0xzz"), "vaults.0.address: not an address"),
+        ((f'[[vaults]]\naddress = "{VAULT}"', ""), "vaults: give at least one"),
+        (("[chain]", "[chain]\nspeed = 3"), "chain.speed: unknown key"),
+        (("[chain]", "colour = 1\n[chain]"), "colour: unknown key"),
+        (("[chain]", "[chain"), "hedgevault.toml: "),
+    ],
+)
+def test_load_config__mistake__names_the_field(load, change, words):
+    with pytest.raises(ConfigInvalid, match=r"hedgevault\.toml") as refused:
+        load(GOOD.replace(*change))
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ("[policy]\ntrigger_bps = -1", "policy.trigger_bps: must not be negative"),
+        ("[policy]\ntrigger_bps = 1.5", "policy.trigger_bps: input should be a valid integer"),
+        ("[policy]\ntrigger = 1", "policy.trigger: unknown key"),
+        ("[policy]\ntarget_bps = 150", "policy.target_bps: must be under trigger_bps"),
+        ("[policy]\ndistance_low_bps = 4000", "policy.distance_low_bps: must be under"),
+        ("[policy]\ndistance_high_bps = 4000", "policy.distance_target_bps: must be under"),
+        ("[policy]\nsettle_target_bps = 1500", "policy.settle_target_bps: must be under"),
+        ("[policy]\ndeadline_secs = 0", "policy.deadline_secs: must be positive"),
+        ("[policy]\nmax_trade_bps = 0", "policy.max_trade_bps: must be positive"),
+        ("[policy]\nslippage_bps = 10001", "policy.slippage_bps: must be at most 10000"),
+        ("[fees]\nmax_fee_gwei = 0", "fees.max_fee_gwei: input should be greater than 0"),
+        ("[fees]\npriority_fee_gwei = 101", "fees: priority_fee_gwei must not be over"),
+        ("[fees]\nmax_gas = 20999", "fees.max_gas: input should be greater than or equal to 21000"),
+        ("[jobs]\ntick_secs = 0", "jobs.tick_secs: input should be greater than 0"),
+        ("[safety]\nmax_reverts_in_row = 0", "safety.max_reverts_in_row: input should be"),
+        ("[safety]\nmax_price_age_secs = 0", "safety.max_price_age_secs: input should be"),
+        ("[log]\nformat = 'xml'", "log.format: input should be 'auto'"),
+        ("[signer]", "signer: give either keystore"),
+        ("[signer]\nkeystore = 'k'", "signer: keystore and password_file belong together"),
+        ("[signer]\nkey = '0x1'", "signer.key: unknown key"),
+        (f'[[vaults]]\naddress = "{VAULT}"', "vaults: an address is listed twice"),
+    ],
+)
+def test_load_config__section_mistake__names_the_field(load, section, words):
+    with pytest.raises(ConfigInvalid) as refused:
+        load(GOOD + section)
+    assert words in str(refused.value)
+
+
+def test_load_config__several_mistakes__all_in_one_line(load):
+    with pytest.raises(ConfigInvalid) as refused:
+        load(GOOD.replace("31337", "0").replace(LENS, "x"))
+    assert "chain.chain_id" in str(refused.value)
+    assert "chain.lens" in str(refused.value)
+
+
+def test_load_config__no_file__one_line(tmp_path):
+    with pytest.raises(ConfigInvalid, match="no such file"):
+        load_config(tmp_path / "absent.toml")
+
+
+def test_load_config__safety_age__tightens_the_policy(load):
+    config = load(GOOD + "[safety]\nmax_price_age_secs = 60")
+    assert config.policy.max_price_age_secs == 60
+
+
+def record(tmp_path, **changes):
+    contracts = {"VaultLens": {"address": LENS}, "HedgeVault": {"address": VAULT}}
+    path = tmp_path / "1.json"
+    path.write_text(json.dumps({"chain_id": 1, "contracts": contracts} | changes))
+
+
+def test_load_config__deployment__fills_lens_and_vault(load, tmp_path):
+    record(tmp_path)
+    config = load('deployment = "1.json"\n' + CHAIN)
+    assert (config.lens, config.vaults) == (LENS, (VAULT,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"chain_id": 2}, "is of chain 2, chain.chain_id is 1"),
+        ({"contracts": []}, "is not a deployment record"),
+        ({"contracts": {"VaultLens": {"address": "0x1"}}}, "is not a deployment record"),
+        ({"contracts": {"VaultLens": {"address": LENS}}}, "vaults: give at least one"),
+    ],
+)
+def test_load_config__bad_deployment__refused(load, tmp_path, changes, words):
+    record(tmp_path, **changes)
+    with pytest.raises(ConfigInvalid) as refused:
+        load('deployment = "1.json"\n' + CHAIN)
+    assert words in str(refused.value)
+
+
+def test_load_config__absent_deployment__refused(load):
+    with pytest.raises(ConfigInvalid, match=r"deployment: .*no such file"):
+        load('deployment = "absent.json"\n' + CHAIN)
+
+
+def test_signer__bad_key__is_not_repeated():
+    secret = "0xdeadbeefdeadbeef"
+    with pytest.raises(ConfigInvalid) as refused:
+        signer_from_key(secret, 1)
+    assert "deadbeef" not in str(refused.value)
+
+
+def test_signer__keystore(tmp_path):
+    from eth_account import Account
+
+    account = Account.create()
+    kept = Account.encrypt(account.key, "open sesame", kdf="pbkdf2", iterations=2)
+    (tmp_path / "key.json").write_text(json.dumps(kept))
+    (tmp_path / "password").write_text("open sesame\n")
+    signer = signer_from_keystore(tmp_path / "key.json", tmp_path / "password", 1)
+    assert signer.address == account.address.lower()
+    assert account.key.hex() not in repr(signer)
+    (tmp_path / "password").write_text("wrong")
+    with pytest.raises(ConfigInvalid, match="not its password"):
+        signer_from_keystore(tmp_path / "key.json", tmp_path / "password", 1)
+    with pytest.raises(ConfigInvalid, match="password_file"):
+        signer_from_keystore(tmp_path / "key.json", tmp_path / "absent", 1)

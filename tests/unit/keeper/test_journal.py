@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""The journal: every step of a transaction, and decisions that can be made again."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from keeper.errors import ConfigInvalid, InvariantBroken
+from keeper.journal import STEPS, Journal, TxState
+from keeper.policy import Memory, Policy
+from keeper.strategy import decide
+from tests.keeper_world import ETHER, KEEPER, NOW, snapshot, venue
+
+POLICY, CALM = Policy(), Memory()
+PATHS = {
+    TxState.PLANNED: (),
+    TxState.SIGNED: (TxState.SIGNED,),
+    TxState.ACCEPTED: (TxState.SIGNED, TxState.ACCEPTED),
+    TxState.MINED: (TxState.SIGNED, TxState.ACCEPTED, TxState.MINED),
+    TxState.FINAL: (TxState.SIGNED, TxState.ACCEPTED, TxState.MINED, TxState.FINAL),
+    TxState.FAILED: (TxState.FAILED,),
+}
+
+
+@pytest.fixture
+def journal(tmp_path):
+    journal = Journal(tmp_path / "journal.sqlite", 31337)
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def state():
+    return snapshot(venue(assets=35 * ETHER, delta=-98 * ETHER), idle_assets=65 * ETHER)
+
+
+def planned(journal, state, *, sends=0):
+    decision = decide(state, POLICY, CALM)
+    tick = journal.begin_tick("tick", 1.0)
+    journal.see_block(tick, state.block)
+    row = journal.record(tick, state, POLICY, CALM, decision, {"drift_bps": 200})
+    tx = journal.plan(row, state, decision.plan, b"\x01", KEEPER, 2.0)
+    for _ in range(sends):
+        tx = journal.count_send(tx)
+    return tx
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(TxState, TxState)))
+def test_advance__each_pair_of_states(journal, state, before, after):
+    tx = planned(journal, state)
+    for step in PATHS[before]:
+        tx = journal.advance(tx, step, 3.0)
+    assert tx.state is before
+    if after in STEPS[before]:
+        assert journal.advance(tx, after, 4.0).state is after
+    else:
+        with pytest.raises(InvariantBroken, match=f"no step from {before} to {after}"):
+            journal.advance(tx, after, 4.0)
+
+
+def test_advance__stale_view__refused(journal, state):
+    tx = planned(journal, state)
+    journal.advance(tx, TxState.SIGNED, 3.0)
+    with pytest.raises(InvariantBroken, match="is not planned any more"):
+        journal.advance(tx, TxState.FAILED, 3.0)
+
+
+def test_steps__are_kept_in_order(journal, state):
+    tx = planned(journal, state)
+    for step in PATHS[TxState.FINAL]:
+        tx = journal.advance(tx, step, 3.0)
+    assert journal.steps(tx) == ["planned", "signed", "accepted", "mined", "final"]
+
+
+@pytest.mark.parametrize("end", [TxState.FINAL, TxState.FAILED])
+def test_in_flight__ends_are_not(journal, state, end):
+    tx = planned(journal, state)
+    assert [found.id for found in journal.in_flight()] == [tx.id]
+    for step in PATHS[end]:
+        tx = journal.advance(tx, step, 3.0)
+    assert journal.in_flight() == []
+
+
+def test_decisions__reopened__make_the_same_decision(tmp_path, state):
+    first = Journal(tmp_path / "j.sqlite", 31337)
+    planned(first, state)
+    first.close()
+    again = Journal(tmp_path / "j.sqlite", 31337)
+    (row,) = again.decisions()
+    decision = decide(row.snapshot, row.policy, row.memory_before)
+    assert decision.decision_id.hex() == row.decision_id
+    assert decision.plan == row.plan
+    assert row.figures == {"drift_bps": 200}
+    assert again.memory(state.vault.vault) == row.memory_after == Memory(hedging=True)
+    again.close()
+
+
+def test_find_decisions__row_prefix_and_last(journal, state):
+    planned(journal, state)
+    (row,) = journal.decisions()
+    for start in ("1", row.decision_id[:12], f"0x{row.decision_id[:12]}", "last"):
+        assert [found.id for found in journal.find_decisions(start)] == [1]
+    assert journal.find_decisions("99") == []
+    assert journal.find_decisions("%") == []
+
+
+def test_journal__other_chain__refused(tmp_path):
+    Journal(tmp_path / "j.sqlite", 31337).close()
+    with pytest.raises(ConfigInvalid, match="has chain id 31337, expected 1"):
+        Journal(tmp_path / "j.sqlite", 1)
+
+
+def test_journal__no_database__refused(tmp_path):
+    (tmp_path / "j.sqlite").write_text("not a database, but long enough to be looked at" * 40)
+    with pytest.raises(ConfigInvalid, match=r"journal.path: .*not a database"):
+        Journal(tmp_path / "j.sqlite", 1)
+
+
+def test_spent__counts_by_chain_time(journal, state):
+    for succeeded in (True, False, False):
+        tx = planned(journal, state, sends=1)
+        for step in PATHS[TxState.ACCEPTED]:
+            tx = journal.advance(tx, step, 3.0)
+        tx = journal.advance(
+            tx, TxState.MINED, 3.0, succeeded=succeeded, gas_used=100, effective_gas_price=7
+        )
+    planned(journal, state)  # never handed to a node
+    spent = journal.spent(NOW + 10)
+    assert (spent.reverts_in_row, spent.sends_last_hour) == (2, 3)
+    assert (spent.gas_last_day, spent.spend_last_day) == (300, 2_100)
+    assert journal.spent(NOW + 3_601).sends_last_hour == 0
+    assert journal.spent(NOW + 86_401).gas_last_day == 0
+
+
+def test_journal__survives_a_crash__wal_and_full_sync(journal):
+    with journal._engine.connect() as db:
+        assert db.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert db.exec_driver_sql("PRAGMA synchronous").scalar() == 2

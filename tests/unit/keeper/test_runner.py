@@ -1,0 +1,450 @@
+# SPDX-License-Identifier: MIT
+"""One cycle on a chain in memory: what is sent, and what a crash at each boundary leaves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from keeper.chain import Reading, Receipt, Signed
+from keeper.deadline import Deadline
+from keeper.errors import CallRefused, ChainUnavailable, DeadlineExceeded, Fault
+from keeper.guard import Safety
+from keeper.journal import Journal, TxState
+from keeper.policy import Policy
+from keeper.runner import Fees, Keeper, Orders
+from keeper.snapshot import Block
+from keeper.units import Assets
+from tests.keeper_world import ETHER, KEEPER, NOW, VAULT, snapshot, snapshot_of, venue
+
+GWEI = 10**9
+
+
+class Killed(BaseException):
+    """The process ends here; nothing of ours may catch it."""
+
+
+class MemoryChain:
+    """One vault and a pool of transactions; `mine` carries out the plan once."""
+
+    def __init__(self, state):
+        self.vault = state.vault
+        self.block = state.block
+        self.requests = 0
+        self.nonce = 5
+        self.pool: dict[str, bytes] = {}
+        self.receipts: dict[str, Receipt] = {}
+        self.executed = 0
+        self.sends: list[str] = []
+        self.automine = True
+        self.reverts = False
+        self.refusal: str | None = None
+        self.fail_at: str | None = None
+        self.error: BaseException = Killed()
+
+    def _enter(self, stage):
+        self.requests += 1
+        if self.fail_at == stage:
+            self.fail_at = None
+            raise self.error
+
+    def read(self, vaults, sender, watched, deadline):
+        self._enter("read")
+        state = replace(snapshot_of(self.vault), block=self.block)
+        return Reading(
+            block=self.block, snapshots=(state,), nonce=self.nonce, pending_nonce=self.nonce,
+            balance=10**18, receipts={h: self.receipts.get(h) for h in watched},
+        )  # fmt: skip
+
+    def simulate(self, sender, to, calldata, gas):
+        self._enter("simulate")
+        if self.refusal:
+            raise CallRefused(self.refusal)
+        return 200_000
+
+    def send(self, signed):
+        self._enter("before send")
+        self.sends.append(signed.tx_hash)
+        self.pool[signed.tx_hash] = signed.raw
+        if self.automine:
+            self.mine()
+        self._enter("after send")
+
+    def mine(self):
+        self.block = Block(
+            number=self.block.number + 1, hash=hex(self.block.number + 1), parent_hash="0x",
+            at=self.block.at + 12, base_fee=GWEI,
+        )  # fmt: skip
+        for tx_hash in list(self.pool):
+            del self.pool[tx_hash]
+            self.nonce += 1
+            self.receipts[tx_hash] = Receipt(
+                tx_hash=tx_hash, succeeded=not self.reverts, block_number=self.block.number,
+                block_hash=self.block.hash, gas_used=150_000, effective_gas_price=GWEI,
+            )  # fmt: skip
+            if not self.reverts:
+                self.hedge()
+
+    def hedge(self):
+        self.executed += 1
+        state = replace(
+            self.vault.state,
+            nonce=self.vault.state.nonce + 1,
+            rebalanced_at=self.block.at,
+        )
+        item = venue(assets=35 * ETHER, delta=-100 * ETHER)
+        self.vault = replace(self.vault, state=state, venues=(item,))
+
+    def receipt(self, tx_hash):
+        self._enter("receipt")
+        return self.receipts.get(tx_hash), self.block.number
+
+    def known(self, tx_hash):
+        self._enter("known")
+        return tx_hash in self.pool or tx_hash in self.receipts
+
+    def reason_of(self, sender, to, calldata, block_number):
+        return "book: slippage"
+
+
+class Signer:
+    address = KEEPER
+
+    def __init__(self, chain):
+        self.chain = chain
+        self.envelopes = []
+
+    def sign(self, envelope):
+        self.chain._enter("sign")
+        self.envelopes.append(envelope)
+        return Signed(tx_hash=f"0x{envelope.nonce:02x}{len(self.envelopes):062x}", raw=b"raw")
+
+
+class Log:
+    def __init__(self):
+        self.lines = []
+
+    def _line(self, event, **fields):
+        self.lines.append({"event": event} | fields)
+
+    info = warning = error = exception = _line
+
+
+@pytest.fixture
+def chain():
+    state = snapshot(venue(assets=35 * ETHER, delta=-98 * ETHER), idle_assets=65 * ETHER)
+    return MemoryChain(replace(state, block=replace(state.block, base_fee=GWEI)))
+
+
+class Bench:
+    """A keeper that can be started again over the same journal and chain."""
+
+    def __init__(self, chain, folder):
+        self.chain = chain
+        self.path = folder / "journal.sqlite"
+        self.kill_file = folder / "stop"
+        self.log = Log()
+        self.journal = None
+        self.start()
+
+    def start(self, *, live=True, confirmations=1, **changes):
+        if self.journal is not None:
+            self.journal.close()
+        self.journal = Journal(self.path, 31337)
+        self.signer = Signer(self.chain)
+        orders = Orders(
+            vaults=(VAULT,), policy=Policy(), safety=Safety(), live=live,
+            fees=Fees(
+                max_fee=100 * GWEI, priority_fee=GWEI, max_gas=3_000_000, gas_margin_bps=2_000
+            ),
+            kill_file=self.kill_file, confirmations=confirmations, receipt_wait_secs=0.01,
+        )  # fmt: skip
+        self.keeper = Keeper(
+            chain=self.chain, journal=self.journal, orders=replace(orders, **changes),
+            signer=self.signer, wall=lambda: 1.0, log=self.log,
+        )  # fmt: skip
+        return self
+
+    def tick(self):
+        return self.keeper.tick(Deadline(10.0))
+
+    def states(self):
+        return [tx.state for tx in self.journal.transactions()]
+
+
+@pytest.fixture
+def bench(chain, tmp_path):
+    bench = Bench(chain, tmp_path)
+    yield bench
+    bench.journal.close()
+
+
+def test_tick__drifted_vault__one_transaction_to_the_end(bench, chain):
+    report = bench.tick()
+    assert chain.executed == 1
+    assert bench.states() == [TxState.FINAL]
+    assert report.verdicts[0].note.startswith("final 0x")
+    (tx,) = bench.journal.transactions()
+    assert (tx.gas_used, tx.effective_gas_price, tx.succeeded) == (150_000, GWEI, True)
+    (envelope,) = bench.signer.envelopes
+    # gas: 200,000 and a fifth; fee: twice the base fee and the tip
+    assert (envelope.nonce, envelope.gas, envelope.max_fee) == (5, 240_000, 3 * GWEI)
+
+
+def test_tick__again__holds(bench, chain):
+    bench.tick()
+    report = bench.tick()
+    assert report.sent == []
+    assert report.verdicts[0].decision.reason.startswith("drift")
+    assert len(chain.sends) == 1
+
+
+def test_tick__one_canonical_line(bench):
+    bench.tick()
+    (line,) = bench.log.lines
+    assert (line["event"], line["result"], line["decision"]) == ("tick", "ok", "rebalance")
+    assert (line["drift_bps"], line["block"], line["requests"]) == (200, 100, 6)
+
+
+def test_tick__requests__one_when_idle(bench):
+    bench.tick()
+    bench.tick()
+    assert bench.journal.ticks()[-1]["requests"] == 1
+
+
+def test_tick__dry_run__sends_nothing_and_says_so(bench, chain):
+    report = bench.start(live=False).tick()
+    assert (chain.sends, bench.states()) == ([], [])
+    assert report.verdicts[0].note == "dry run"
+    (row,) = bench.journal.decisions()
+    assert row.objection == "dry run"
+
+
+def test_tick__kill_file__sends_nothing(bench, chain):
+    bench.kill_file.touch()
+    assert bench.tick().verdicts[0].note == "the kill switch is set"
+    assert chain.sends == []
+
+
+def test_tick__simulation_refused__sends_nothing(bench, chain):
+    chain.refusal = "venue: pool too small"
+    report = bench.tick()
+    assert chain.sends == []
+    assert bench.states() == [TxState.FAILED]
+    assert "pool too small" in report.verdicts[0].note
+
+
+def test_tick__base_fee_over_cap__sends_nothing(bench, chain):
+    chain.block = replace(chain.block, base_fee=101 * GWEI)
+    with pytest.raises(Fault, match="over the cap"):
+        bench.tick()
+    assert chain.sends == []
+
+
+def test_tick__fee__is_capped(bench, chain):
+    chain.block = replace(chain.block, base_fee=90 * GWEI)
+    bench.tick()
+    assert bench.signer.envelopes[0].max_fee == 100 * GWEI
+
+
+def test_tick__reverted_on_chain__failed_with_the_reason(bench, chain):
+    chain.reverts = True
+    report = bench.tick()
+    assert bench.states() == [TxState.FAILED]
+    assert "book: slippage" in report.sent[0].detail
+
+
+def test_tick__three_reverts__stops_sending_not_watching(bench, chain):
+    chain.reverts = True
+    for _ in range(3):
+        bench.tick()
+    report = bench.tick()
+    assert len(chain.sends) == 3
+    assert report.verdicts[0].note == "3 reverts in a row, allowed are 3"
+
+
+def test_tick__not_mined_yet__waits_and_does_not_double(bench, chain):
+    chain.automine = False
+    bench.tick()
+    assert bench.states() == [TxState.ACCEPTED]
+    report = bench.tick()
+    assert "waiting for transaction" in report.verdicts[0].note
+    assert len(chain.sends) == 1
+    chain.mine()
+    bench.tick()
+    assert bench.states() == [TxState.FINAL]
+    assert chain.executed == 1
+
+
+def test_tick__dropped_by_the_node__is_sent_again_unchanged(bench, chain):
+    chain.automine = False
+    bench.tick()
+    chain.pool.clear()
+    chain.automine = True
+    report = bench.tick()
+    # decided before it was mined, so nothing else is sent in this cycle
+    assert "waiting for" in report.verdicts[0].note
+    bench.tick()
+    assert bench.states() == [TxState.FINAL]
+    assert chain.executed == 1
+    assert len(chain.sends) == 2
+    assert len(set(chain.sends)) == 1
+
+
+def test_tick__receipt_newer_than_the_snapshot__waits(bench, chain):
+    chain.automine = False
+    bench.tick()
+    old = chain.block
+    chain.mine()
+    chain.block = old
+    report = bench.tick()
+    assert bench.states() == [TxState.ACCEPTED]
+    assert len(report.waiting) == 1
+
+
+def test_tick__dropped_and_plan_expired__failed_and_planned_anew(bench, chain):
+    chain.automine = False
+    bench.tick()
+    chain.pool.clear()
+    chain.automine = True
+    chain.block = replace(chain.block, at=NOW + 601, number=150)
+    chain.vault = replace(chain.vault, price_updated_at=NOW + 600)
+    bench.tick()
+    assert bench.states() == [TxState.FAILED, TxState.FINAL]
+    assert chain.executed == 1
+
+
+def test_tick__dropped_and_refused_now__is_not_sent_again(bench, chain):
+    chain.automine = False
+    bench.tick()
+    chain.pool.clear()
+    chain.refusal = "book: wrong nonce"
+    bench.tick()
+    assert bench.states()[0] is TxState.FAILED
+    assert len(chain.sends) == 1
+
+
+def test_tick__nonce_taken_by_another__failed(bench, chain):
+    chain.automine = False
+    bench.tick()
+    chain.pool.clear()
+    chain.nonce += 1
+    chain.vault = replace(chain.vault, venues=(venue(assets=35 * ETHER, delta=-100 * ETHER),))
+    bench.tick()
+    assert bench.states() == [TxState.FAILED]
+    assert "took its place" in bench.journal.transactions()[0].detail
+
+
+def test_tick__reorg__mined_goes_back_and_final_comes(bench, chain):
+    bench.start(confirmations=3)
+    bench.tick()
+    assert bench.states() == [TxState.MINED]
+    (tx_hash,) = chain.sends
+    gone = chain.receipts.pop(tx_hash)
+    chain.nonce -= 1
+    chain.pool[tx_hash] = b"raw"
+    bench.tick()
+    assert bench.states() == [TxState.ACCEPTED]
+    chain.pool.clear()
+    chain.nonce += 1
+    chain.receipts[tx_hash] = replace(gone, block_hash="0xother", block_number=102)
+    chain.block = replace(chain.block, number=104)
+    bench.tick()
+    assert bench.states() == [TxState.FINAL]
+    assert bench.journal.steps(bench.journal.transactions()[0]) == [
+        "planned", "signed", "accepted", "mined", "accepted", "mined", "final",
+    ]  # fmt: skip
+
+
+STAGES = ["read", "simulate", "sign", "before send", "after send", "receipt"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_restart__killed_at_each_boundary__hedges_exactly_once(bench, chain, stage):
+    chain.fail_at = stage
+    with pytest.raises(Killed):
+        bench.tick()
+    bench.start()
+    bench.keeper.recover(Deadline(10.0))
+    for _ in range(3):
+        bench.tick()
+    assert chain.executed == 1
+    assert bench.journal.in_flight() == []
+    assert bench.states().count(TxState.FINAL) == 1
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_restart__killed_before_mining__hedges_exactly_once(bench, chain, stage):
+    chain.automine = False
+    chain.fail_at = stage
+    with pytest.raises(Killed):
+        bench.tick()
+    bench.start()
+    chain.automine = True
+    if stage in ("after send", "receipt"):
+        chain.mine()
+    for _ in range(3):
+        bench.tick()
+    assert chain.executed == 1
+    assert bench.journal.in_flight() == []
+
+
+@pytest.mark.parametrize("stage", ["before send", "after send"])
+def test_send__node_goes_silent__resolved_by_the_next_tick(bench, chain, stage):
+    chain.fail_at, chain.error = stage, ChainUnavailable("silent")
+    with pytest.raises(ChainUnavailable):
+        bench.tick()
+    assert bench.states() == [TxState.SIGNED]
+    bench.tick()
+    bench.tick()
+    assert chain.executed == 1
+    assert bench.states() == [TxState.FINAL]
+
+
+def test_recover__decides_nothing(bench, chain):
+    chain.automine = False
+    bench.tick()
+    bench.start()
+    waiting = bench.keeper.recover(Deadline(10.0))
+    assert [tx.state for tx in waiting] == [TxState.ACCEPTED]
+    assert len(list(bench.journal.decisions())) == 1
+
+
+def test_tick__fault__recorded_and_logged(bench, chain):
+    chain.fail_at, chain.error = "read", ChainUnavailable("the node at h cannot be reached")
+    with pytest.raises(ChainUnavailable):
+        bench.tick()
+    (tick,) = bench.journal.ticks()
+    assert (tick["result"], tick["detail"]) == ("fault", "the node at h cannot be reached")
+    assert bench.log.lines[0]["error"] == "the node at h cannot be reached"
+
+
+def test_tick__deadline_over__never_sends(bench, chain):
+    deadline = Deadline(10.0)
+    sign = bench.signer.sign
+
+    def slow(envelope):
+        deadline.give_up()
+        return sign(envelope)
+
+    bench.signer.sign = slow
+    with pytest.raises(DeadlineExceeded):
+        bench.keeper.tick(deadline)
+    assert chain.sends == []
+    assert bench.states() == [TxState.FAILED]
+
+
+def test_watch__calm__reads_and_records_nothing(bench, chain):
+    assert bench.keeper.watch(Deadline(10.0)) is None
+    assert bench.journal.ticks() == []
+    assert chain.requests == 1
+
+
+def test_watch__margin_urgent__runs_a_cycle(bench, chain):
+    low = venue(assets=3 * ETHER, delta=-100 * ETHER)
+    chain.vault = replace(chain.vault, venues=(low,), idle_assets=Assets(97 * ETHER))
+    report = bench.keeper.watch(Deadline(10.0))
+    assert report is not None
+    assert bench.journal.ticks()[0]["job"] == "margin watch"
+    assert len(chain.sends) == 1
