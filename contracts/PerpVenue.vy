@@ -460,16 +460,15 @@ def account(owner: address) -> ILiquidationRules.Account:
 @external
 @view
 def state() -> IPerpVenue.MarketState:
-    indices: int256 = self._indices_now()
     return IPerpVenue.MarketState(
         long_size=convert(words.high_of(self._sizes), uint256),
         short_size=convert(words.low_of(self._sizes), uint256),
-        long_index_wad=words.high_of(indices),
-        short_index_wad=words.low_of(indices),
-        open_cost=self._open_cost_now(indices),
+        long_index_wad=words.high_of(self._indices),
+        short_index_wad=words.low_of(self._indices),
+        open_cost=self._open_cost,
         price_wad=convert(words.low_of(self._clock), uint256),
         accrued_at=convert(words.high_of(self._clock) & CLOCK, uint256),
-        mean_premium_wad=self._mean_premium(),
+        mean_premium_wad=words.high_of(self._clock) >> 40,
         pool_claim=words.high_of(self._claims),
         fund_claim=convert(words.low_of(self._claims), uint256),
     )
