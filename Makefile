@@ -28,6 +28,9 @@ endif
 UV := $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
+# --node 'value' for NODE=value, if it was given.
+given = $(if $($1),--$(shell echo $1 | tr A-Z a-z) '$($1)')
+
 .PHONY: help install demo test lint format bench lock clean distclean
 
 help: ## List the targets.
@@ -36,9 +39,8 @@ help: ## List the targets.
 install: $(STAMPS)/compiled ## Install everything and compile the contracts.
 	@:
 
-demo: install ## Run the demo: NODE=anvil|ganache HOURS= SEED= DATA=file.csv
-	@$(BIN)/python -m scripts.demo $(if $(NODE),--node '$(NODE)') $(if $(HOURS),--hours '$(HOURS)') \
-		$(if $(SEED),--seed '$(SEED)') $(if $(DATA),--data '$(DATA)')
+demo: install ## Run the demo: NODE=anvil|ganache HOURS= SEED= DATA=file.csv FROM= TO=
+	@$(BIN)/python -m scripts.demo $(foreach option,NODE HOURS SEED DATA FROM TO,$(call given,$(option)))
 
 test: install lint ## Run all that CI runs: lint, types, all tests.
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
