@@ -1,0 +1,411 @@
+# SPDX-License-Identifier: MIT
+"""The keeper's command line against real nodes: it hedges, once, and knows when not to."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+
+from keeper.chain import Chain, Node
+from keeper.deadline import Deadline
+from keeper.journal import Journal, TxState
+from keeper.outcome import project
+from keeper.plan import plan_hash
+from keeper.risk import assess
+from keeper.snapshot import Address
+from keeper.strategy import Rebalance, decide
+from tests.keeper_node import Desk, Proxy
+from tests.script_world import ETHER, deployed
+
+pytestmark = [
+    pytest.mark.node,
+    # Brownie's own: a node of a certain age, and threads that wait for confirmations.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
+]
+
+
+@pytest.fixture(scope="module", params=["anvil", "ganache"])
+def system(request, tmp_path_factory):
+    with deployed(request.param, tmp_path_factory.mktemp("deployments")) as world:
+        yield world
+
+
+@pytest.fixture
+def world(system):
+    """A vault with 50 assets and no hedge; what a test does is undone."""
+    from scripts.deposit import deposit
+
+    with system.undone():
+        system.refresh()
+        deposit(system.deployment, system.account(5), 50 * ETHER)
+        yield system
+
+
+@pytest.fixture
+def desk(world, tmp_path):
+    return Desk(world, tmp_path)
+
+
+def snapshot(world):
+    vault = Address(world.at("HedgeVault").address.lower())
+    chain = Chain(
+        Node(
+            rpc_url=world.node.url, chain_id=world.node.chain_id,
+            lens=Address(world.at("VaultLens").address.lower()), head_max_age_secs=None,
+        )
+    )  # fmt: skip
+    try:
+        return chain.read([vault], None, [], Deadline(10.0)).snapshots[0]
+    finally:
+        chain.close()
+
+
+def transactions(desk):
+    journal = Journal(desk.journal, desk.world.node.chain_id)
+    try:
+        return journal.transactions()
+    finally:
+        journal.close()
+
+
+def line_of(result):
+    lines = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
+    return next(line for line in lines if line["event"] == "once")
+
+
+def short(world):
+    return int(world.at("PerpVenue").margin(world.at("HedgeBook").address, 10**18)[2])
+
+
+def test_once__drifted_vault__hedged_by_one_transaction(desk, world):
+    expected = None
+    state = snapshot(world)
+    result = desk("once", "--live")
+    assert result.returncode == 0, result.stderr
+    assert "rebalance: drift 10000 bps -> final 0x" in result.stdout
+    (tx,) = transactions(desk)
+    assert (tx.state, tx.sends, tx.plan_nonce) == (TxState.FINAL, 1, 0)
+    assert short(world) == -50 * ETHER
+
+    journal = Journal(desk.journal, world.node.chain_id)
+    (row,) = journal.decisions()
+    journal.close()
+    assert row.snapshot.words == state.words
+    expected = project(row.snapshot.vault, row.plan, assess(row.snapshot.vault))
+    after = assess(snapshot(world).vault)
+    # to the unit: what was projected is what happened
+    assert (after.nav, after.delta) == (expected.after.nav, expected.after.delta)
+    assert after.drift_bps == 0
+    assert "0x" + plan_hash(row.plan).hex() == plan_hash_on_chain(world, row.plan)
+
+
+def plan_hash_on_chain(world, plan):
+    from eth_utils import to_checksum_address
+
+    legs = [(to_checksum_address(leg.venue), *leg.words()[1:]) for leg in plan.legs]
+    words = plan.words()
+    return str(world.at("HedgeBook").plan_hash((*words[:3], legs, *words[4:])))
+
+
+def test_once__again__idempotent(desk, world):
+    desk("once", "--live")
+    again = desk("once", "--live")
+    assert again.returncode == 0
+    assert "hold: drift" in again.stdout
+    assert len(transactions(desk)) == 1
+    assert short(world) == -50 * ETHER
+
+
+def test_once__without_live__sends_nothing(desk, world):
+    result = desk("once")
+    assert result.stdout.rstrip().endswith("-> dry run")
+    assert transactions(desk) == []
+    assert short(world) == 0
+
+
+def test_requests__one_a_tick_and_one_to_send(world, tmp_path):
+    with Proxy(world.node.url) as proxy:
+        desk = Desk(world, tmp_path, proxy.url)
+        sending = desk("once", "--live")
+        read, simulate, send, *polls = proxy.take()
+        idle = desk("once", "--live")
+        (only,) = proxy.take()
+    assert sending.returncode == idle.returncode == 0
+    assert read == only
+    assert read.count("eth_call") == 1
+    assert simulate == ("eth_call", "eth_estimateGas")
+    assert send == ("eth_sendRawTransaction",)
+    assert len(polls) >= 1
+    assert {"eth_getTransactionReceipt", "eth_blockNumber"} == set(polls[0])
+    assert line_of(idle)["requests"] == 1
+
+
+def test_explain__recorded_decision__made_again(desk, world):
+    desk("once", "--live")
+    result = desk("explain", "last")
+    assert result.returncode == 0
+    assert "made again from the recorded inputs: the same" in result.stdout
+    assert "each derived line recomputed: all right" in result.stdout
+    assert "wanted" in result.stdout
+
+
+def test_status__shows_the_vault(desk, world):
+    result = desk("status")
+    assert result.returncode == 0
+    assert "50.000000 assets" in result.stdout
+    assert "100.00 %" in result.stdout
+
+
+def test_doctor__healthy_node__changes_nothing(desk, world):
+    before = world.node.request("eth_blockNumber")
+    result = desk("doctor")
+    assert result.returncode == 0, result.stdout
+    assert world.node.request("eth_blockNumber") == before
+    assert not desk.journal.exists()
+    if world.node.kind == "ganache":
+        assert "nonce 0" in result.stdout
+        assert "pending nonce" in result.stdout
+    else:
+        assert "replacement" in result.stdout
+
+
+# Not to be sent
+
+
+def refused(desk, words, code=1):
+    result = desk("once", "--live")
+    assert result.returncode == code, result.stderr
+    said = [line for line in result.stderr.splitlines() if not line.startswith("{")]
+    assert len(said) == 1
+    assert said[0].startswith("hedgevault: ")
+    assert words in said[0]
+    assert short(desk.world) == 0
+
+
+def test_once__wrong_chain__one_line(desk, world):
+    desk.write(world.node.url, chain_id=1)
+    refused(desk, f"the node is on chain {world.node.chain_id}, expected 1")
+
+
+def test_once__node_down__one_line(desk, world):
+    desk.write("http://127.0.0.1:9")
+    refused(desk, "the node at 127.0.0.1:9 cannot be reached")
+
+
+def test_once__node_behind__one_line(desk, world):
+    time.sleep(1.1)
+    desk.write(world.node.url, chain="head_max_age_secs = 0.5")
+    refused(desk, "s old, allowed are 0.5 s")
+
+
+def test_once__no_key__usage(desk, world, monkeypatch):
+    monkeypatch.setattr(desk, "environment", dict)
+    refused(desk, "signer.key_env: HEDGEVAULT_TEST_KEY is not set", code=2)
+
+
+def test_once__stale_oracle__refuses_and_names_the_feed(desk, world):
+    world.node.request("evm_increaseTime", 5_000)
+    world.node.request("evm_mine")
+    desk.write(world.node.url, chain='clock = "head"')
+    result = desk("once", "--live")
+    assert result.returncode == 0
+    assert "refused: no price: oracle: asset feed stale" in result.stdout
+    assert transactions(desk) == []
+    assert short(world) == 0
+
+
+def test_once__old_oracle_for_us__refuses(desk, world):
+    world.node.request("evm_increaseTime", 100)
+    world.node.request("evm_mine")
+    desk.write(world.node.url, chain='clock = "head"', more="[safety]\nmax_price_age_secs = 60")
+    result = desk("once", "--live")
+    assert "allowed are 60 s" in result.stdout
+    assert short(world) == 0
+
+
+def test_once__kill_file__sends_nothing(desk, world):
+    (desk.folder / "hedgevault.stop").touch()
+    assert "the kill switch is set" in desk("once", "--live").stdout
+    assert short(world) == 0
+
+
+def test_once__another_keeper_on_chain__sends_nothing(desk, world):
+    from scripts import calls
+
+    book = world.at("HedgeBook")
+    calls.send(world.account(0), book.set_keeper, world.account(7), doing="the keeper")
+    assert "the vault's keeper is" in desk("once", "--live").stdout
+    assert short(world) == 0
+
+
+# Faults in the middle
+
+
+@pytest.mark.parametrize("order", ["drop", "lose the answer"])
+def test_once__connection_lost_at_the_send__hedged_once_in_the_end(world, tmp_path, order):
+    broken = []
+
+    def meddle(methods):
+        if "eth_sendRawTransaction" in methods and not broken:
+            broken.append(1)
+            return order
+        return None
+
+    with Proxy(world.node.url) as proxy:
+        proxy.meddle = meddle
+        desk = Desk(world, tmp_path, proxy.url)
+        assert desk("once", "--live").returncode == 1
+        assert transactions(desk)[0].state is TxState.SIGNED
+        for _ in range(3):
+            assert desk("once", "--live").returncode == 0
+    finals = [tx for tx in transactions(desk) if tx.state is TxState.FINAL]
+    assert len(finals) == 1
+    assert short(world) == -50 * ETHER
+    assert int(world.at("HedgeBook").state()[0]) == 1
+
+
+KILL_AT = ["eth_estimateGas", "eth_sendRawTransaction", "eth_getTransactionReceipt"]
+
+
+@pytest.mark.parametrize("method", KILL_AT)
+@pytest.mark.parametrize("forwarded", [True, False])
+def test_run__killed_in_mid_cycle__the_next_start_hedges_once(world, tmp_path, method, forwarded):
+    """SIGKILL while a request is under way, before or after the node has it."""
+    with Proxy(world.node.url) as proxy:
+        desk = Desk(world, tmp_path, proxy.url)
+        process = None
+
+        def meddle(methods):
+            # the tick's own read asks no receipt while nothing is in flight
+            if method in methods and process is not None and process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                return "lose the answer" if forwarded else "drop"
+            return None
+
+        proxy.meddle = meddle
+        process = desk.start("run", "--live")
+        process.communicate(timeout=30)
+        assert process.returncode == -signal.SIGKILL
+        for _ in range(3):
+            assert desk("once", "--live").returncode == 0
+    assert short(world) == -50 * ETHER
+    assert int(world.at("HedgeBook").state()[0]) == 1
+    assert all(tx.state in (TxState.FINAL, TxState.FAILED) for tx in transactions(desk))
+
+
+def test_run__until_a_signal__hedges_and_stops_cleanly(desk, world):
+    desk.write(world.node.url, more="[jobs]\ntick_secs = 0.3\nmargin_watch_secs = 0.2")
+    process = desk.start("run", "--live")
+    until = time.monotonic() + 20
+    while short(world) == 0 and time.monotonic() < until:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert short(world) == -50 * ETHER
+    events = [json.loads(line)["event"] for line in said.splitlines()]
+    assert events[0] == "started"
+    assert events[-2:] == ["stopping", "stopped"] or events[-1] == "stopped"
+    assert [tx.state for tx in transactions(desk)] == [TxState.FINAL]
+
+
+def test_run__node_goes_down_and_comes_back__retries_and_hedges(world, tmp_path):
+    down = True
+    with Proxy(world.node.url) as proxy:
+        proxy.meddle = lambda methods: "drop" if down else None
+        desk = Desk(world, tmp_path, proxy.url)
+        desk.write(proxy.url, more="[jobs]\ntick_secs = 0.3\nmargin_watch_secs = 5")
+        process = desk.start("run", "--live")
+        while len(proxy.methods) < 6:
+            time.sleep(0.05)
+        assert process.poll() is None
+        down = False
+        until = time.monotonic() + 20
+        while short(world) == 0 and time.monotonic() < until:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert short(world) == -50 * ETHER
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert any("cannot be reached" in line.get("error", "") for line in lines)
+    assert any(line["event"] == "retry" for line in lines)
+
+
+# The market moves
+
+
+def test_once__price_rises__margin_is_topped_up_by_a_real_transaction(desk, world):
+    desk("once", "--live")
+    world.refresh(2_500 * 10**8 * 13 // 10)
+    result = desk("once", "--live")
+    assert "rebalance: " in result.stdout
+    assert "final" in result.stdout
+    ratio = assess(snapshot(world).vault).margin_ratio_bps
+    assert ratio >= 67_000
+
+
+def test_once__price_doubles__debt_is_settled_and_the_hedge_stays(desk, world):
+    desk("once", "--live")
+    world.refresh(5_000 * 10**8)
+    align_spot(world, 5_000)
+    world.pass_time(700)
+    desk.write(world.node.url, chain='clock = "head"')
+    for _ in range(4):
+        result = desk("once", "--live")
+        assert result.returncode == 0, result.stdout + result.stderr
+        world.pass_time(700)
+    risk = assess(snapshot(world).vault)
+    assert risk.drift_bps <= 150
+    assert abs(risk.quote_value) * 10_000 <= 1_600 * risk.nav
+    assert all(tx.state is TxState.FINAL for tx in transactions(desk))
+
+
+def align_spot(world, price):
+    """Trade the spot pool to a price, as an arbitrageur does."""
+    from math import isqrt
+
+    from scripts import calls
+
+    spot, trader = world.at("SpotMarket"), world.account(4)
+    assets, quote = (int(x) for x in spot.reserves())
+    wanted = isqrt(assets * quote * 10**12 // price)
+    bought = assets - wanted
+    token = world.at("Quote")
+    calls.send(trader, token.mint, trader, 2**100, doing="minting")
+    calls.send(trader, token.approve, spot.address, 2**255, doing="approving")
+    calls.send(trader, spot.buy, bought, 2**100, trader, doing="buying")
+
+
+def test_projection__after_a_long_life__equals_the_chain(desk, world):
+    desk("once", "--live")
+    for price in (2_700, 2_300, 2_900):
+        world.refresh(price * 10**8)
+        world.pass_time(900)
+        desk.write(world.node.url, chain='clock = "head"')
+        state = snapshot(world)
+        decision = decide(state, desk_policy(desk), memory_of(desk, state))
+        result = desk("once", "--live")
+        assert result.returncode == 0
+        if isinstance(decision, Rebalance) and "final" in result.stdout:
+            expected = project(state.vault, decision.plan, assess(state.vault)).after
+            after = assess(snapshot(world).vault)
+            assert after.delta == expected.delta
+
+
+def desk_policy(desk):
+    from keeper.config import load_config
+
+    return load_config(desk.path).policy
+
+
+def memory_of(desk, state):
+    journal = Journal(desk.journal, desk.world.node.chain_id)
+    try:
+        return journal.memory(state.vault.vault)
+    finally:
+        journal.close()

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""A deployed system on a real node with the keeper's command line over it, and a counting proxy."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import requests
+from eth_account import Account
+
+from keeper.local_node import TEST_MNEMONIC
+
+HEDGEVAULT = Path(sys.executable).with_name("hedgevault")
+KEY_ENV = "HEDGEVAULT_TEST_KEY"
+
+
+def keeper_key() -> str:
+    Account.enable_unaudited_hdwallet_features()
+    return Account.from_mnemonic(TEST_MNEMONIC, account_path="m/44'/60'/0'/0/1").key.hex()
+
+
+class Proxy:
+    """Forwards JSON-RPC, counts HTTP requests by their methods, and can interfere."""
+
+    def __init__(self, url: str) -> None:
+        self.methods: list[tuple[str, ...]] = []
+        self.meddle: Callable[[tuple[str, ...]], str | None] = lambda methods: None
+        outer, session = self, requests.Session()
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                asked = json.loads(body)
+                calls = asked if isinstance(asked, list) else [asked]
+                methods = tuple(call["method"] for call in calls)
+                outer.methods.append(methods)
+                order = outer.meddle(methods)
+                if order == "drop":
+                    self.close_connection = True
+                    self.connection.close()
+                    return
+                answer = session.post(url, data=body, headers={"Content-Type": "application/json"})
+                if order == "lose the answer":
+                    self.close_connection = True
+                    self.connection.close()
+                    return
+                self.send_response(answer.status_code)
+                self.send_header("Content-Length", str(len(answer.content)))
+                self.end_headers()
+                self.wfile.write(answer.content)
+
+            def log_message(self, *args):
+                pass
+
+        class Quiet(ThreadingHTTPServer):
+            def handle_error(self, request, client_address):
+                pass
+
+        self._session = session
+        self._http = Quiet(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+        self._session.close()
+
+    def take(self) -> list[tuple[str, ...]]:
+        """Return the requests since the last call."""
+        taken, self.methods = self.methods, []
+        return taken
+
+    def sends(self) -> int:
+        return Counter(name for methods in self.methods for name in methods)[
+            "eth_sendRawTransaction"
+        ]
+
+
+class Desk:
+    """One operator: a configuration file and the command line."""
+
+    def __init__(self, world, folder: Path, url: str | None = None) -> None:
+        self.world, self.folder = world, folder
+        self.path = folder / "hedgevault.toml"
+        self.write(url or world.node.url)
+
+    def write(self, url: str, *, chain: str = "", more: str = "", chain_id: int = 0) -> None:
+        record = self.world.folder / f"{self.world.node.chain_id}.json"
+        contracts = json.loads(record.read_text())["contracts"]
+        self.path.write_text(
+            f'[chain]\nrpc_url = "{url}"\nchain_id = {chain_id or self.world.node.chain_id}\n'
+            f'lens = "{contracts["VaultLens"]["address"]}"\n{chain}\n'
+            f'[[vaults]]\naddress = "{contracts["HedgeVault"]["address"]}"\n'
+            f'[signer]\nkey_env = "{KEY_ENV}"\n{more}\n'
+        )
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "hedgevault.sqlite"
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, KEY_ENV: keeper_key()}
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(HEDGEVAULT), *arguments, "--config", str(self.path)],
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(HEDGEVAULT), *arguments, "--config", str(self.path)],
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )

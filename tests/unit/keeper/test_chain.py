@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: MIT
+"""The chain's edge against a node that answers as told."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from eth_abi.abi import encode
+
+from keeper.chain import Chain, Node, Signed, revert_reason, signer_from_key
+from keeper.deadline import Deadline
+from keeper.errors import (
+    CallRefused,
+    ChainUnavailable,
+    CorruptAnswer,
+    DeadlineExceeded,
+    NodeBehind,
+    Throttled,
+    WrongChain,
+)
+from tests.keeper_world import ETHER, KEEPER, NOW, VAULT, snapshot, venue
+
+LENS = "0x" + "11" * 20
+STATE = snapshot(venue(assets=35 * ETHER, delta=-98 * ETHER), idle_assets=65 * ETHER)
+REVERT = "0x08c379a0" + encode(["string"], ["book: cooldown"]).hex()
+
+
+def lens_answer(number=100, at=NOW):
+    head = b"".join(n.to_bytes(32, "big") for n in (number, at, 96, 1))
+    return "0x" + (head + STATE.words).hex()
+
+
+class Server:
+    """A node in a thread: `answers` by method, `status` and `body` for a broken one."""
+
+    def __init__(self):
+        self.answers = {
+            "eth_chainId": "0x7a69",
+            "eth_getBlockByNumber": {
+                "number": hex(100), "timestamp": hex(NOW), "hash": "0xaa", "parentHash": "0xbb",
+                "baseFeePerGas": "0x1", "gasLimit": "0x1c9c380",
+            },
+            "eth_getTransactionCount": "0x5",
+            "eth_getBalance": "0x10",
+            "eth_call": lens_answer(),
+            "eth_estimateGas": "0x30d40",
+            "eth_getTransactionReceipt": None,
+            "eth_blockNumber": hex(100),
+        }  # fmt: skip
+        self.status, self.body = 200, None
+        self.hang = 0.0
+        self.requests = []
+        self.before = lambda number: None
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.requests.append(asked)
+                outer.before(len(outer.requests))
+                if outer.hang:
+                    threading.Event().wait(outer.hang)
+                body = outer.body if outer.body is not None else json.dumps(outer.reply(asked))
+                self.send_response(outer.status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *args):
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True)
+        self.thread.start()
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+
+    def reply(self, asked):
+        out = []
+        for call in asked:
+            answer = self.answers[call["method"]]
+            if callable(answer):
+                answer = answer(call["params"])
+            kind = "error" if isinstance(answer, dict) and "code" in answer else "result"
+            out.append({"jsonrpc": "2.0", "id": call["id"], kind: answer})
+        return out
+
+    def close(self):
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def chain(server):
+    chain = make(server.url)
+    yield chain
+    chain.close()
+
+
+def make(url, **changes):
+    node = {"rpc_url": url, "chain_id": 31337, "lens": LENS, "timeout_secs": 0.5, "attempts": 2}
+    return Chain(Node(**(node | changes)), wall=lambda: NOW + 5.0, jitter=random.Random(1))
+
+
+def read(chain, watched=()):
+    return chain.read([VAULT], KEEPER, list(watched), Deadline(10.0))
+
+
+def test_read__good_node__one_request(server, chain):
+    reading = read(chain, ["0x" + "22" * 32])
+    assert reading.snapshots[0].vault == STATE.vault
+    assert (reading.nonce, reading.balance, reading.block.number) == (5, 16, 100)
+    assert reading.receipts == {"0x" + "22" * 32: None}
+    assert (len(server.requests), chain.requests) == (1, 1)
+
+
+def test_read__sixty_vaults__pages_in_one_request(server, chain):
+    def page(params):
+        count = int(params[0]["data"][2 + 8 + 64 : 2 + 8 + 128], 16)
+        head = b"".join(n.to_bytes(32, "big") for n in (100, NOW, 96, count))
+        return "0x" + (head + STATE.words * count).hex()
+
+    server.answers["eth_call"] = page
+    reading = chain.read([VAULT] * 60, KEEPER, [], Deadline(10.0))
+    assert len(reading.snapshots) == 60
+    assert len(server.requests) == 1
+    assert sum(call["method"] == "eth_call" for call in server.requests[0]) == 3
+
+
+def test_read__head_moves_between_the_calls__pinned_by_number(server, chain):
+    def block(params):
+        number = 100 if params[0] == "latest" else int(params[0], 16)
+        return {
+            "number": hex(number), "timestamp": hex(NOW), "hash": "0xaa", "parentHash": "0xbb",
+            "baseFeePerGas": "0x1",
+        }  # fmt: skip
+
+    server.answers["eth_getBlockByNumber"] = block
+    server.answers["eth_call"] = lens_answer(number=101)
+    assert read(chain).block.number == 101
+    assert [call["params"][0] for request in server.requests for call in request
+            if call["method"] == "eth_getBlockByNumber"] == ["latest", "0x65"]  # fmt: skip
+
+
+def test_read__head_always_elsewhere__refused(server, chain):
+    server.answers["eth_call"] = lens_answer(number=7)
+    with pytest.raises(ChainUnavailable, match="head moved"):
+        read(chain)
+
+
+BROKEN = [
+    ({"eth_chainId": "0x1"}, WrongChain, "on chain 1, expected 31337", 1),
+    ({"eth_call": "0x"}, WrongChain, "no VaultLens at 0x1111", 1),
+    ({"eth_call": "0x1234"}, CorruptAnswer, "bytes from the lens", 1),
+    ({"eth_call": {"code": 3, "message": "execution reverted"}}, CorruptAnswer, "lens reverts", 1),
+    ({"eth_call": {"code": -32601, "message": "nope"}}, ChainUnavailable, "refuses the lens", 2),
+    ({"eth_chainId": "31337"}, CorruptAnswer, "hex number", 1),
+    ({"eth_getBlockByNumber": None}, ChainUnavailable, "no such block", 2),
+    ({"eth_getBalance": {"code": -32005, "message": "limit"}}, Throttled, "limits requests", 2),
+]
+
+
+@pytest.mark.parametrize(("answers", "kind", "words", "requests"), BROKEN)
+def test_read__broken_answer__one_clear_line(server, chain, answers, kind, words, requests):
+    server.answers |= answers
+    with pytest.raises(kind) as fault:
+        read(chain)
+    assert words in str(fault.value)
+    assert "\n" not in str(fault.value)
+    assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [(NOW - 200, "head is 205 s old, allowed are 120 s"), (NOW + 100, "95 s in the future")],
+)
+def test_read__head_out_of_time__behind(server, chain, at, words):
+    server.answers["eth_getBlockByNumber"]["timestamp"] = hex(at)
+    with pytest.raises(NodeBehind, match=words):
+        read(chain)
+
+
+def test_read__chain_in_its_own_time__age_does_not_matter(server):
+    chain = make(server.url, head_max_age_secs=None)
+    server.answers["eth_getBlockByNumber"]["timestamp"] = hex(1_000)
+    server.answers["eth_call"] = lens_answer(at=1_000)
+    assert read(chain).block.at == 1_000
+    chain.close()
+
+
+def test_read__head_goes_back__behind(server, chain):
+    read(chain)
+    server.answers["eth_getBlockByNumber"]["number"] = hex(99)
+    with pytest.raises(NodeBehind, match="from 100 to 99"):
+        read(chain)
+
+
+def test_read__no_base_fee__refused(server, chain):
+    del server.answers["eth_getBlockByNumber"]["baseFeePerGas"]
+    with pytest.raises(WrongChain, match="no base fee"):
+        read(chain)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (429, "slow down", Throttled, "limits the rate"),
+        (502, "bad gateway", ChainUnavailable, "answers HTTP 502"),
+        (200, "<html>", ChainUnavailable, "does not speak JSON-RPC"),
+        (200, "[]", CorruptAnswer, "got 0 answers"),
+        (200, '{"error": {"code": 1, "message": "no"}}', ChainUnavailable, "refuses batches: no"),
+    ],
+)
+def test_read__broken_transport__one_clear_line(server, chain, status, body, kind, words):
+    server.status, server.body = status, body
+    with pytest.raises(kind, match=words):
+        read(chain)
+
+
+def test_read__nobody_there__tries_again_then_says_so():
+    chain = make("http://127.0.0.1:9")
+    with pytest.raises(ChainUnavailable, match=r"the node at 127\.0\.0\.1:9 cannot be reached"):
+        read(chain)
+    assert chain.requests == 2
+    chain.close()
+
+
+def test_read__silent_node__time_out(server, chain):
+    server.hang = 2.0
+    with pytest.raises(ChainUnavailable, match=r"silent for 0\.5 s"):
+        read(chain)
+
+
+def test_read__recovers_within_its_attempts(server, chain):
+    server.status = 503
+    server.before = lambda number: setattr(server, "status", 200 if number > 1 else 503)
+    assert read(chain).block.number == 100
+
+
+def test_read__deadline_over__asks_nothing(server, chain):
+    with pytest.raises(DeadlineExceeded):
+        chain.read([VAULT], KEEPER, [], Deadline(0.0))
+    assert server.requests == []
+
+
+def test_place__key_in_the_url__is_not_shown():
+    chain = make("http://127.0.0.1:9/v2/SECRET?key=SECRET")
+    with pytest.raises(ChainUnavailable) as fault:
+        read(chain)
+    assert "SECRET" not in str(fault.value)
+    chain.close()
+
+
+def test_send__once_whatever_happens(server, chain):
+    signed = Signed(tx_hash="0x" + "33" * 32, raw=b"\x02")
+    server.status = 503
+    with pytest.raises(ChainUnavailable):
+        chain.send(signed)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ({"code": -32000, "message": "nonce too low"}, CallRefused),
+        ({"code": -32000, "message": "insufficient funds for gas * price + value"}, CallRefused),
+        ({"code": -32000, "message": "unknown account"}, CallRefused),
+        ("0x" + "44" * 32, CorruptAnswer),
+    ],
+)
+def test_send__refused(server, chain, answer, kind):
+    server.answers["eth_sendRawTransaction"] = answer
+    with pytest.raises(kind):
+        chain.send(Signed(tx_hash="0x" + "33" * 32, raw=b"\x02"))
+
+
+def test_send__already_known__is_well(server, chain):
+    server.answers["eth_sendRawTransaction"] = {"code": -32000, "message": "already known"}
+    chain.send(Signed(tx_hash="0x" + "33" * 32, raw=b"\x02"))
+
+
+REFUSALS = [
+    # geth and Anvil
+    {"code": 3, "message": "execution reverted: book: cooldown", "data": REVERT},
+    # Ganache, eth_call
+    {
+        "code": -32000,
+        "message": "VM Exception while processing transaction: revert book: cooldown",
+        "data": REVERT,
+    },
+    # Ganache, eth_estimateGas
+    {"code": -32000, "message": "VM Exception ... revert", "data": {"result": REVERT}},
+    # a node that keeps the data to itself
+    {"code": -32000, "message": "execution reverted: book: cooldown"},
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("method", ["eth_call", "eth_estimateGas"])
+def test_simulate__refused__the_reason(server, chain, method, refusal):
+    server.answers["eth_call"] = "0x"
+    server.answers[method] = refusal
+    with pytest.raises(CallRefused) as refused:
+        chain.simulate(KEEPER, LENS, b"\x01", 10**6)
+    assert refused.value.reason == "book: cooldown"
+
+
+def test_simulate__good__gas_with_one_request(server, chain):
+    server.answers["eth_call"] = "0x"
+    assert chain.simulate(KEEPER, LENS, b"\x01", 10**6) == 200_000
+    assert len(server.requests) == 1
+
+
+def test_simulate__node_cannot__is_no_revert(server, chain):
+    server.answers["eth_call"] = {"code": -32602, "message": "BlockOutOfRangeError"}
+    with pytest.raises(ChainUnavailable, match="cannot simulate"):
+        chain.simulate(KEEPER, LENS, b"\x01", 10**6)
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (bytes.fromhex("4e487b71") + (0x11).to_bytes(32, "big"), "panic 0x11"),
+        (bytes.fromhex("12345678"), "0x12345678"),
+        (bytes.fromhex("08c379a0ff"), "0x08c379a0ff"),
+        (b"", ""),
+    ],
+)
+def test_revert_reason__other_shapes(payload, reason):
+    assert revert_reason(payload, "execution reverted") == reason
+
+
+def test_signer__fills_every_field_and_signs_for_the_chain():
+    from eth_account import Account
+    from eth_account.typed_transactions import TypedTransaction
+    from hexbytes import HexBytes
+
+    from keeper.chain import Envelope
+
+    key = "0x" + "01" * 32
+    signer = signer_from_key(key, 31337)
+    signed = signer.sign(
+        Envelope(to=LENS, calldata=b"\x01", nonce=4, gas=10**5, max_fee=9, priority_fee=2)
+    )
+    assert Account.recover_transaction(signed.raw).lower() == signer.address
+    fields = TypedTransaction.from_bytes(HexBytes(signed.raw)).as_dict()
+    assert (fields["chainId"], fields["nonce"], fields["gas"]) == (31337, 4, 10**5)
+    assert (fields["maxFeePerGas"], fields["maxPriorityFeePerGas"]) == (9, 2)

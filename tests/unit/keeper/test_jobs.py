@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""Jobs: deadlines, faults, turns, stopping."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+
+import pytest
+
+from keeper.errors import ChainUnavailable, DeadlineExceeded, InvariantBroken
+from keeper.jobs import Job, Jobs
+
+
+class Log:
+    def __init__(self):
+        self.lines = []
+
+    def _line(self, event, **fields):
+        self.lines.append({"event": event} | fields)
+
+    info = warning = error = exception = _line
+
+
+def make(*jobs):
+    return Jobs(list(jobs), jitter=random.Random(1), log=Log())
+
+
+def job(run, *, name="tick", every=0.05, deadline=0.2):
+    return Job(name=name, every_secs=every, deadline_secs=deadline, run=run)
+
+
+def run_for(jobs, secs):
+    timer = threading.Timer(secs, jobs.stop)
+    timer.start()
+    jobs.run()
+    timer.join()
+
+
+def test_run__starts_at_once_and_repeats():
+    seen = []
+    started = time.monotonic()
+    run_for(make(job(lambda deadline: seen.append(time.monotonic()))), 0.4)
+    assert seen[0] - started < 0.2
+    assert len(seen) >= 4
+
+
+def test_run__fault__is_tried_again_more_rarely():
+    seen = []
+
+    def fail(deadline):
+        seen.append(1)
+        raise ChainUnavailable("the node at h cannot be reached")
+
+    jobs = make(job(fail))
+    run_for(jobs, 1.0)
+    # without back-off there would be twenty
+    assert 3 <= len(seen) <= 10
+    retry = next(line for line in jobs._log.lines if line["event"] == "retry")
+    assert retry["error"] == "the node at h cannot be reached"
+    assert retry["again_in_secs"] >= 0
+
+
+def test_run__fault_then_good__back_to_the_interval():
+    seen = []
+
+    def flaky(deadline):
+        seen.append(1)
+        if len(seen) < 3:
+            raise ChainUnavailable("x")
+
+    run_for(make(job(flaky)), 0.9)
+    assert len(seen) >= 8
+
+
+def test_run__halt__ends_and_raises():
+    def halt(deadline):
+        raise InvariantBroken("state that cannot be")
+
+    with pytest.raises(InvariantBroken):
+        make(job(halt)).run()
+
+
+def test_run__own_mistake__is_logged_and_survived():
+    jobs = make(job(lambda deadline: 1 // 0))
+    run_for(jobs, 0.2)
+    assert any("ZeroDivisionError" in line.get("error", "") for line in jobs._log.lines)
+
+
+def test_run__hung_job__frees_its_place_and_can_do_nothing_more(monkeypatch):
+    monkeypatch.setattr("keeper.jobs.GRACE", 0.05)
+    release, effects, runs = threading.Event(), [], []
+
+    def hang(deadline):
+        runs.append(1)
+        if len(runs) == 1:
+            release.wait(5.0)
+            try:
+                deadline.check("sending")
+                effects.append("sent")
+            except DeadlineExceeded:
+                effects.append("too late")
+
+    jobs = make(job(hang, deadline=0.1))
+    run_for(jobs, 0.8)
+    release.set()
+    time.sleep(0.05)
+    assert len(runs) >= 2
+    assert effects == ["too late"]
+    assert jobs.counts["tick: hung"] == 1
+
+
+def test_run__two_jobs__never_at_the_same_time():
+    inside, most = [], []
+
+    def work(deadline):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.02)
+        inside.pop()
+
+    run_for(make(job(work, name="tick"), job(work, name="margin watch", every=0.03)), 0.6)
+    assert max(most) == 1
+    assert len(most) > 8
+
+
+def test_run__slow_job__overlaps_are_counted():
+    jobs = make(job(lambda deadline: time.sleep(0.3), deadline=1.0))
+    run_for(jobs, 0.8)
+    assert jobs.counts["tick: still running"] >= 1
+
+
+def test_stop__waits_for_the_job_at_hand():
+    ended = []
+
+    def work(deadline):
+        time.sleep(0.2)
+        ended.append(1)
+
+    jobs = make(job(work, deadline=1.0))
+    run_for(jobs, 0.1)
+    assert ended == [1]
