@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
-from brownie import accounts, chain, network
+from brownie import accounts, network, web3
 
 TEST_MNEMONIC: Final = "test test test test test test test test test test test junk"
 LOCAL_CHAIN_IDS: Final = frozenset({1337, 31337})  # Ganache and Anvil
@@ -40,7 +40,7 @@ class DeclinedError(Exception):
 
 def is_local() -> bool:
     """Tell whether the connected chain is one that nobody's money is on."""
-    return int(chain.id) in LOCAL_CHAIN_IDS
+    return int(web3.chain_id) in LOCAL_CHAIN_IDS
 
 
 def test_account(index: int) -> Any:
@@ -95,7 +95,9 @@ def confirm(what: str) -> None:
     """
     if is_local():
         return
-    print(f"\nThis sends transactions on {network.show_active()} (chain {chain.id}):\n  {what}")
+    print(
+        f"\nThis sends transactions on {network.show_active()} (chain {web3.chain_id}):\n  {what}"
+    )
     try:
         answer = input("Send? [y/N] ")
     except EOFError:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from brownie import Contract, chain, project, web3
+from brownie import Contract, project, web3
 from brownie._config import CONFIG
 from eth_abi.abi import decode
 from web3.exceptions import ContractLogicError, Web3RPCError
@@ -89,7 +89,7 @@ def current() -> Deployment:
         If there is none, or its contracts are gone as on a local node that was
         started anew.
     """
-    deployment = deployments.read(int(chain.id))
+    deployment = deployments.read(int(web3.chain_id))
     if not web3.eth.get_code(deployment["HedgeVault"].address):
         hint = "this local node is younger than its manifest: " if is_local() else ""
         raise DeploymentError(f"{hint}no vault at its address; run `brownie run deploy`")

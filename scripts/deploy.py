@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import vyper
-from brownie import chain, web3
+from brownie import rpc, web3
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
@@ -44,8 +44,13 @@ def main(settings_file: str | None = None, account_name: str | None = None) -> N
     account = signer("deployer", account_name)
     confirm(f"deploy the hedging vault as {account}, keeper {settings.keeper}")
     deployment = deploy(settings, account, say=print)
-    print(f"\nWritten: deployments/{deployment.chain_id}.json")
+    print(f"\nWritten: {deployments.path_of(deployment.chain_id)}")
     print("Check it with: brownie run verify_deployment")
+    if rpc.is_child():
+        print(
+            "This node belongs to the script and ends with it. To keep one, start it before in "
+            "another terminal:\n  node_modules/.bin/anvil --prune-history"
+        )
 
 
 def local_settings() -> Settings:
@@ -151,7 +156,7 @@ class _Builder:
 
     def deployment(self) -> Deployment:
         return Deployment(
-            chain_id=int(chain.id),
+            chain_id=int(web3.chain_id),
             block=int(web3.eth.block_number),
             deployer=str(self.account),
             compiler={"vyper": vyper.__version__.split("+")[0], "evm": EVM_VERSION},
@@ -268,8 +273,8 @@ def _chosen(settings_file: str | None) -> Settings:
             raise ScriptError(str(error)) from None
     if not is_local():
         raise ScriptError(
-            f"chain {chain.id} is public: name a settings file, as in "
-            "`brownie run deploy main settings.toml` (see deploy.example.toml)"
+            f"chain {web3.chain_id} is public: name a settings file, as in "
+            "`brownie run deploy main settings.toml` (see scripts/deploy.example.toml)"
         )
     artefacts()
     return local_settings()

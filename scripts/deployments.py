@@ -9,12 +9,16 @@ them; tuples become lists and bytes become hex.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-FOLDER: Final = Path(__file__).resolve().parents[1] / "deployments"
+FOLDER_VARIABLE: Final = "HEDGEVAULT_DEPLOYMENTS"  # another place, as tests need it
+FOLDER: Final = Path(
+    os.environ.get(FOLDER_VARIABLE) or Path(__file__).resolve().parents[1] / "deployments"
+)
 MAX_EXACT: Final = 2**53  # larger integers are no exact doubles
 
 # Every system has these; `AssetFeedWitness` and `QuoteFeedWitness` may be missing.

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from brownie import chain
+from brownie import web3
 
 from scripts.accounts import confirm, signer
 from scripts.amounts import BPS, parse_bps, show_bps
@@ -60,7 +60,9 @@ def check(deployment: Deployment, account: Any, ratio_bps: int) -> None:
         raise ScriptError(
             f"{show_bps(ratio_bps)} is outside the bounds of {show_bps(low)} to {show_bps(high)}"
         )
-    elapsed = min(int(chain[-1].timestamp) - int(state["hedge_ratio_set_at"]), DAY_SECS)
+    elapsed = min(
+        int(web3.eth.get_block("latest")["timestamp"]) - int(state["hedge_ratio_set_at"]), DAY_SECS
+    )
     room = STEP_BPS * elapsed // DAY_SECS
     now = int(state["hedge_ratio_bps"])
     if abs(ratio_bps - now) > room:

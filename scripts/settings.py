@@ -3,7 +3,7 @@
 What `deploy` is to deploy: by default everything, with test doubles, on a local chain.
 
 On a public network a TOML file names what is there already (see
-``deploy.example.toml``); unknown keys are refused.
+``scripts/deploy.example.toml``); unknown keys are refused.
 """
 
 from __future__ import annotations

@@ -134,9 +134,9 @@ def limits(asset_decimals: int) -> Limits:
         overshoot_bps=50,
         margin_floor_bps=48_000,
         margin_target_bps=67_000,
-        cost_bound_bps=60,  # fee 5, half the premium of a hedge of 1,000 ETH 50
-        cost_budget_bps=100,  # of NAV in a day; a first hedge alone costs some 20
-        turnover_budget_bps=30_000,  # three times NAV in a day
+        cost_bound_bps=200,  # of turnover; the hourly basis has been at 133 for ETH (quant.md 2)
+        cost_budget_bps=100,  # of NAV in a day, what a keeper gone bad can cost; a first hedge: 20
+        turnover_budget_bps=60_000,  # six times NAV: a vault may double twice within the day
         urgent_reserve_bps=5_000,
         slippage_bps=75,
         urgent_slippage_bps=300,  # the premium cap

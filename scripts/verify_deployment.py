@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from brownie import chain, web3
+from brownie import web3
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
@@ -46,11 +46,16 @@ Grade = Literal["ok", "note", "WRONG"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One check and how it came out; a note is legal, but a person should know."""
+    """
+    One check and how it came out; a note is legal, but a person should know.
+
+    After a `fatal` one nothing more can be asked of the contract.
+    """
 
     grade: Grade
     name: str
     text: str
+    fatal: bool = False
 
     def __str__(self) -> str:
         """Return the line that is printed."""
@@ -75,15 +80,15 @@ def verify(deployment: Deployment) -> list[Finding]:
     """
     Return all findings on a deployment; it is wrong if one of them is.
 
-    A contract that is missing is reported and ends the checks, because nothing
-    can be asked of it.
+    A contract that is missing or another one ends the checks after those of the
+    code, because its answers would mean nothing.
     """
     findings = [
         finding
         for name, entry in deployment.contracts.items()
         for finding in _code(deployment, name, entry)
     ]
-    if any("no code" in finding.text for finding in findings):
+    if any(finding.fatal for finding in findings):
         return findings
     return findings + _wiring(deployment) + _roles(deployment) + _limits(deployment)
 
@@ -91,7 +96,8 @@ def verify(deployment: Deployment) -> list[Finding]:
 def _code(deployment: Deployment, name: str, entry: Deployed) -> list[Finding]:
     code = bytes(web3.eth.get_code(entry.address))
     if not code:
-        return [Finding(grade="WRONG", name=name, text=f"no code at {entry.address}")]
+        text = f"no code at {entry.address}"
+        return [Finding(grade="WRONG", name=name, text=text, fatal=True)]
     found = []
     if "0x" + keccak(code).hex() != entry.code_hash:
         found.append(Finding(grade="WRONG", name=name, text="code hash is not the manifest's"))
@@ -112,7 +118,8 @@ def _source(deployment: Deployment, name: str, entry: Deployed, code: bytes) -> 
     container = artefacts()[entry.contract]
     runtime = bytes.fromhex(container._build["deployedBytecode"].removeprefix("0x"))
     if code[: len(runtime)] != runtime:
-        return Finding(grade="WRONG", name=name, text=f"code is not that of {entry.contract}.vy")
+        text = f"code is not that of {entry.contract}.vy"
+        return Finding(grade="WRONG", name=name, text=text, fatal=True)
     try:
         creation = container.deploy.encode_input(*entry.arguments)
         replayed = simulate(deployment.deployer, None, creation, f"creating {name}")
@@ -151,7 +158,7 @@ def _domain_separator(name: str, address: str) -> bytes:
     kind = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
     hashes = [keccak(text=text) for text in (kind, name, "1")]
     types = ["bytes32", "bytes32", "bytes32", "uint256", "address"]
-    return keccak(encode(types, [*hashes, int(chain.id), address]))
+    return keccak(encode(types, [*hashes, int(web3.chain_id), address]))
 
 
 def _wiring(deployment: Deployment) -> list[Finding]:

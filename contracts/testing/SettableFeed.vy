@@ -5,7 +5,8 @@
 @title A price feed that answers what it is told
 @notice For local chains and tests only. `set_answer` publishes a proper new round; `set_round`
      publishes any round, however malformed; `set_reverting` makes every read fail.
-@custom:units Answers with `decimals` decimals, times in Unix seconds.
+@dev A round takes two words, as in real aggregators, so that gas figures are true to them.
+@custom:units Answers with `decimals` decimals, times in Unix seconds under 2**40.
 @custom:rounding None.
 @custom:halt Not needed.
 """
@@ -23,9 +24,13 @@ struct Round:
     answered_in_round: uint80
 
 
-decimals: public(uint8)
-reverting: public(bool)
-last_round: public(Round)
+MASK_ID: constant(uint256) = 2**80 - 1
+MASK_TIME: constant(uint256) = 2**40 - 1
+
+DECIMALS: immutable(uint8)
+
+_answer: int256
+_clock: uint256  # round id 80 | answered in 80 | started at 40 | updated at 40 | reverting 1
 
 
 @deploy
@@ -33,7 +38,7 @@ def __init__(decimals: uint8, answer: int256):
     """
     @param decimals Not checked: the oracle has to refuse more than 18 itself.
     """
-    self.decimals = decimals
+    DECIMALS = decimals
     self._publish(answer)
 
 
@@ -56,12 +61,14 @@ def set_round(
     """
     @notice Publish exactly this.
     """
-    self.last_round = Round(
-        round_id=round_id,
-        answer=answer,
-        started_at=started_at,
-        updated_at=updated_at,
-        answered_in_round=answered_in_round,
+    self._store(
+        Round(
+            round_id=round_id,
+            answer=answer,
+            started_at=started_at,
+            updated_at=updated_at,
+            answered_in_round=answered_in_round,
+        )
     )
 
 
@@ -70,24 +77,67 @@ def set_reverting(reverting: bool):
     """
     @notice Make `latestRoundData` revert, or answer again.
     """
-    self.reverting = reverting
+    self._clock = self._clock & (2**240 - 1) | convert(reverting, uint256) << 240
 
 
 @external
 @view
 def latestRoundData() -> (uint80, int256, uint256, uint256, uint80):
-    assert not self.reverting, "feed: reverting"
-    last: Round = self.last_round
+    assert self._clock >> 240 == 0, "feed: reverting"
+    last: Round = self._load()
     return last.round_id, last.answer, last.started_at, last.updated_at, last.answered_in_round
+
+
+@external
+@view
+def last_round() -> Round:
+    """
+    @notice The round as published, also while reads revert.
+    """
+    return self._load()
+
+
+@external
+@view
+def decimals() -> uint8:
+    return DECIMALS
 
 
 @internal
 def _publish(answer: int256):
-    round_id: uint80 = self.last_round.round_id + 1
-    self.last_round = Round(
-        round_id=round_id,
-        answer=answer,
-        started_at=block.timestamp,
-        updated_at=block.timestamp,
-        answered_in_round=round_id,
+    round_id: uint80 = self._load().round_id + 1
+    self._store(
+        Round(
+            round_id=round_id,
+            answer=answer,
+            started_at=block.timestamp,
+            updated_at=block.timestamp,
+            answered_in_round=round_id,
+        )
+    )
+
+
+@internal
+def _store(published: Round):
+    assert max(published.started_at, published.updated_at) <= MASK_TIME, "feed: time too large"
+    self._answer = published.answer
+    self._clock = (
+        convert(published.round_id, uint256)
+        | convert(published.answered_in_round, uint256) << 80
+        | published.started_at << 160
+        | published.updated_at << 200
+        | self._clock >> 240 << 240
+    )
+
+
+@internal
+@view
+def _load() -> Round:
+    clock: uint256 = self._clock
+    return Round(
+        round_id=convert(clock & MASK_ID, uint80),
+        answer=self._answer,
+        started_at=clock >> 160 & MASK_TIME,
+        updated_at=clock >> 200 & MASK_TIME,
+        answered_in_round=convert(clock >> 80 & MASK_ID, uint80),
     )

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""A whole system on a local node, deployed by the real scripts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keeper.local_node import LocalNode
+
+ROOT = Path(__file__).resolve().parents[1]
+ETHER = 10**18
+CHAIN_IDS = {"anvil": 31337, "ganache": 1337}
+DAY_SECS = 86_400
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A node, the deployment on it and where its manifest is."""
+
+    node: LocalNode
+    deployment: Any
+    folder: Path
+
+    def at(self, name: str) -> Any:
+        from scripts import calls
+
+        return calls.contract(self.deployment, name)
+
+    def account(self, index: int) -> Any:
+        from scripts import accounts
+
+        return accounts.test_account(index)
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Take back at the end what happens on the chain inside."""
+        from brownie import history
+
+        snapshot = self.node.request("evm_snapshot")
+        try:
+            yield
+        finally:
+            self.node.request("evm_revert", snapshot)
+            # Brownie would wait for ever for a nonce over one that it remembers.
+            history.clear()
+
+    def pass_time(self, seconds: int) -> None:
+        """Move the chain's clock and publish the feeds' answers anew."""
+        self.node.request("evm_increaseTime", seconds)
+        self.node.request("evm_mine")
+        self.refresh()
+
+    def rebalance(
+        self, *, margin_assets: int = 0, size: int = 0, spot_assets: int = 0, margin_quote: int = 0
+    ) -> Any:
+        """Send a plan of one leg as the keeper and return its receipt."""
+        from scripts import calls
+
+        book = self.at("HedgeBook")
+        price_wad = int(self.at("PriceOracle").read()[0])
+        limit = price_wad * (11 if size > 0 else 9) // 10
+        leg = (self.at("PerpVenue").address, 0, margin_assets, margin_quote, size, limit)
+        plan = (
+            int(book.state()[0]),
+            2**63,
+            "0x" + "11" * 32,
+            [leg],
+            1,
+            spot_assets,
+            price_wad * (11 if spot_assets > 0 else 9) // 10,
+        )
+        return calls.send(self.account(1), book.rebalance, plan, doing="the plan")
+
+    def refresh(self, price: int | None = None) -> None:
+        """Publish `price` (8 decimals), or the old answers, in new rounds."""
+        from scripts import calls
+
+        for name in ("AssetFeed", "AssetFeedWitness", "QuoteFeed"):
+            feed = self.at(name)
+            answer = int(feed.latestRoundData()[1])
+            if price is not None and name != "QuoteFeed":
+                answer = price
+            calls.send(self.account(0), feed.set_answer, answer, doing="the feed")
+
+
+@contextmanager
+def deployed(kind: str, folder: Path, **changes: Any) -> Iterator[World]:
+    """Start a node and deploy the local system on it, with changed settings if wanted."""
+    from scripts import deploy
+    from scripts.connection import connected
+
+    with (
+        LocalNode.start(kind, chain_id=CHAIN_IDS[kind]) as node,
+        connected(node.url, node.chain_id),
+    ):
+        settings = deploy.local_settings().model_copy(update=changes)
+        deployment = deploy.deploy(settings, folder=folder)
+        yield World(node=node, deployment=deployment, folder=folder)
+
+
+def brownie(
+    *arguments: str, home: Path, deployments: Path, said: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run Brownie as a user does, with a home directory and deployments of its own."""
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("brownie")), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "HOME": str(home), "HEDGEVAULT_DEPLOYMENTS": str(deployments)},
+        input=said,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
