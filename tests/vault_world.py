@@ -302,9 +302,7 @@ def vault_world(
         "guardian": guardian,
     }
     book = deploy_book(parts, chosen, hedge_ratio_bps=hedge_ratio_bps)
-    vault = deployer("HedgeVault.vy").deploy(
-        book.address, "Hedged ETH", "hETH", base_charge_bps
-    )
+    vault = deployer("HedgeVault.vy").deploy(book.address, "Hedged ETH", "hETH", base_charge_bps)
     book.set_vault(vault.address)
     book.add_venue(base.venue.address, allotment_bps)
     lens = deployer("VaultLens.vy").deploy()

@@ -71,9 +71,7 @@ def test_exit__more_than_idle__takes_free_margin_and_no_more(world, holder):
     assert world.assets(20) < free < world.assets(22)
     world.vault.withdraw(idle + world.assets(5), holder, holder, sender=holder)
     moved = [log for log in world.vault.get_logs() if type(log).__name__ == "MarginMoved"]
-    assert [(m.assets, m.assets_after) for m in moved] == [
-        (-world.assets(5), world.assets(25))
-    ]
+    assert [(m.assets, m.assets_after) for m in moved] == [(-world.assets(5), world.assets(25))]
     assert world.vault.idle_assets() == 0 == world.asset.balanceOf(world.vault.address)
     assert world.asset.balanceOf(world.book.address) == 0
 
