@@ -91,17 +91,16 @@ class World:
 
 
 @contextmanager
-def deployed(kind: str, folder: Path, **changes: Any) -> Iterator[World]:
-    """Start a node and deploy the local system on it, with changed settings if wanted."""
+def deployed(kind: str, folder: Path, timestamp: int | None = None) -> Iterator[World]:
+    """Start a node, at that time if one is given, and deploy the local system on it."""
     from scripts import deploy
     from scripts.connection import connected
 
     with (
-        LocalNode.start(kind, chain_id=CHAIN_IDS[kind]) as node,
+        LocalNode.start(kind, chain_id=CHAIN_IDS[kind], timestamp=timestamp) as node,
         connected(node.url, node.chain_id),
     ):
-        settings = deploy.local_settings().model_copy(update=changes)
-        deployment = deploy.deploy(settings, folder=folder)
+        deployment = deploy.deploy(folder=folder)
         yield World(node=node, deployment=deployment, folder=folder)
 
 

@@ -1,0 +1,458 @@
+# SPDX-License-Identifier: MIT
+"""Deploy, verify, deposit, withdraw, set the ratio and look, through the scripts' functions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+
+import pytest
+
+from tests.script_world import CHAIN_IDS, DAY_SECS, ETHER, deployed
+
+pytestmark = [
+    pytest.mark.node,
+    # Brownie's own: a node of a certain age, and threads that wait for confirmations.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
+]
+
+OWNER, KEEPER, DEPOSITOR = 0, 1, 5
+
+
+@pytest.fixture(scope="module", params=["anvil", "ganache"])
+def system(request, tmp_path_factory):
+    with deployed(request.param, tmp_path_factory.mktemp("deployments")) as world:
+        yield world
+
+
+@pytest.fixture
+def world(system):
+    """The deployed system; what a test does to the chain is undone."""
+    with system.undone():
+        yield system
+
+
+def wrong(findings):
+    return [str(finding) for finding in findings if finding.grade == "WRONG"]
+
+
+# --- deploy ----------------------------------------------------------------
+
+
+def test_deploy__local__manifest_names_every_contract(world):
+    from scripts import deployments
+
+    chain_id = CHAIN_IDS[world.node.kind]
+    fields_read = json.loads((world.folder / f"{chain_id}.json").read_text())
+    assert set(deployments.NAMES) | {"AssetFeedWitness"} == set(fields_read["contracts"])
+    assert fields_read["chain_id"] == chain_id
+    assert fields_read["compiler"] == {"vyper": "0.4.3", "evm": "shanghai"}
+    assert fields_read["deployer"] == str(world.account(OWNER))
+    blocks = [entry["block"] for entry in fields_read["contracts"].values()]
+    assert 0 < min(blocks) <= max(blocks) <= fields_read["block"]
+    assert deployments.read(chain_id, world.folder).chain_id == chain_id
+
+
+def test_deploy__local__seeds_are_where_a_market_needs_them(world):
+    quote, assets = tuple(world.at("LiquidityPool").holdings())
+    assert (quote, assets) == (20_000_000 * 10**6, 0)
+    assert world.at("InsuranceFund").held() == 500_000 * 10**6
+    assert tuple(world.at("SpotMarket").reserves()) == (20_000 * ETHER, 50_000_000 * 10**6)
+    assert world.at("Asset").balanceOf(world.account(DEPOSITOR)) == 1_000 * ETHER
+
+
+def test_venue_terms__order__is_that_of_the_struct(world):
+    from scripts import terms
+
+    rules = world.at("LiquidationRules")
+    view = next(entry for entry in rules.abi if entry.get("name") == "terms")
+    names = [part["name"] for part in view["outputs"][0]["components"]]
+    assert [field.name for field in fields(terms.VenueTerms)] == names
+
+
+def test_deploy__terms_that_a_contract_refuses__its_reason(world, tmp_path):
+    from scripts import deploy, terms
+    from scripts.calls import RefusedError
+
+    bad = replace(terms.limits(18), margin_floor_bps=10_000)
+    settings = deploy.local_settings().model_copy(update={"limits": bad})
+    with pytest.raises(RefusedError, match="deploying HedgeBook is refused") as refused:
+        deploy.deploy(settings, folder=tmp_path)
+    assert refused.value.reason == "book: margin floor at liquidation"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_deploy__address_without_code__named(world, tmp_path):
+    from scripts import deploy
+    from scripts.calls import ScriptError
+    from scripts.settings import Token
+
+    asset = Token(name="A", symbol="A", decimals=18, address=str(world.account(9)))
+    settings = deploy.local_settings().model_copy(update={"asset": asset, "seeds": None})
+    with pytest.raises(ScriptError, match="Asset: there is no contract at 0x"):
+        deploy.deploy(settings, folder=tmp_path)
+
+
+def test_deploy__tokens_and_feeds_that_exist__adopted_and_verified(world, tmp_path):
+    from scripts import deploy, verify_deployment
+
+    base = deploy.local_settings()
+    changes = {"seeds": None}
+    for field, name in {
+        "asset": "Asset",
+        "quote": "Quote",
+        "asset_feed": "AssetFeed",
+        "asset_witness": "AssetFeedWitness",
+        "quote_feed": "QuoteFeed",
+    }.items():
+        address = world.deployment[name].address
+        changes[field] = getattr(base, field).model_copy(update={"address": address})
+    second = deploy.deploy(base.model_copy(update=changes), folder=tmp_path)
+    assert second["Asset"].contract == "ERC20"
+    assert second["QuoteFeed"].contract == "AggregatorV3"
+    assert second["HedgeVault"].address != world.deployment["HedgeVault"].address
+    assert wrong(verify_deployment.verify(second)) == []
+
+
+@pytest.mark.parametrize(("asset_decimals", "quote_decimals"), [(6, 18), (8, 6)])
+def test_deploy__other_decimals__whole_system_works(
+    world, tmp_path, asset_decimals, quote_decimals
+):
+    from scripts import deploy, deposit, verify_deployment, withdraw
+
+    base = deploy.local_settings()
+    asset = base.asset.model_copy(update={"decimals": asset_decimals})
+    quote = base.quote.model_copy(update={"decimals": quote_decimals})
+    settings = base.model_copy(update={"asset": asset, "quote": quote})
+    second = deploy.deploy(settings, folder=tmp_path)
+    assert wrong(verify_deployment.verify(second)) == []
+    depositor, one = world.account(DEPOSITOR), 10**asset_decimals
+    # 2 - impact of 2 ETH at 5.1 bp - base charge of 75 bp, three more decimals
+    shares = deposit.deposit(second, depositor, 2 * one)
+    assert 1_983 * one <= shares <= 1_985 * one
+    assert withdraw.withdraw(second, depositor, one) == one
+
+
+# --- verify_deployment -----------------------------------------------------
+
+
+def test_verify__untouched__nothing_wrong(world):
+    from scripts import deployments, verify_deployment
+
+    manifest = deployments.read(world.deployment.chain_id, world.folder)
+    findings = verify_deployment.verify(manifest)
+    assert wrong(findings) == []
+    assert len(findings) > 50
+
+
+def tampered(world, name, **changes):
+    contracts = dict(world.deployment.contracts)
+    contracts[name] = replace(contracts[name], **changes)
+    return replace(world.deployment, contracts=contracts)
+
+
+def test_verify__hash_in_manifest_changed__found(world):
+    from scripts import verify_deployment
+
+    manifest = tampered(world, "HedgeBook", code_hash="0x" + "0" * 64)
+    assert wrong(verify_deployment.verify(manifest)) == [
+        "WRONG  HedgeBook          code hash is not the manifest's"
+    ]
+
+
+def test_verify__argument_in_manifest_changed__immutables_differ(world):
+    from scripts import verify_deployment
+
+    asset, quote, fee_wad = world.deployment["SpotMarket"].arguments
+    manifest = tampered(world, "SpotMarket", arguments=[asset, quote, int(fee_wad) + 1])
+    assert wrong(verify_deployment.verify(manifest)) == [
+        "WRONG  SpotMarket         the manifest's arguments give other immutables"
+    ]
+
+
+def test_verify__vault_name_in_manifest_changed__immutables_differ(world):
+    """The EIP-712 domain, which may differ in the replay, is held against the name."""
+    from scripts import verify_deployment
+
+    book, _, symbol, charge = world.deployment["HedgeVault"].arguments
+    manifest = tampered(world, "HedgeVault", arguments=[book, "Another", symbol, charge])
+    assert wrong(verify_deployment.verify(manifest)) == [
+        "WRONG  HedgeVault         the manifest's arguments give other immutables"
+    ]
+
+
+def test_verify__another_contract_at_the_address__found(world):
+    from scripts import verify_deployment
+
+    fund = world.deployment["InsuranceFund"]
+    manifest = tampered(world, "SpotMarket", address=fund.address, code_hash=fund.code_hash)
+    assert wrong(verify_deployment.verify(manifest)) == [
+        "WRONG  SpotMarket         code is not that of SpotMarket.vy"
+    ]
+
+
+def test_verify__no_code_at_the_address__found_and_ends(world):
+    from scripts import verify_deployment
+
+    manifest = tampered(world, "VaultLens", address=str(world.account(9)))
+    assert wrong(verify_deployment.verify(manifest)) == [
+        f"WRONG  VaultLens          no code at {world.account(9)}"
+    ]
+
+
+def test_verify__code_on_chain_replaced__found(world):
+    if world.node.kind != "anvil":
+        pytest.skip("Ganache cannot set code")
+    from scripts import verify_deployment
+
+    oracle = world.deployment["PriceOracle"].address
+    code = world.node.request("eth_getCode", oracle, "latest")
+    world.node.request("anvil_setCode", oracle, code[:-2] + "ff")
+    assert wrong(verify_deployment.verify(world.deployment))[:2] == [
+        "WRONG  PriceOracle        code hash is not the manifest's",
+        "WRONG  PriceOracle        the manifest's arguments give other immutables",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "arguments", "found"),
+    [
+        ("InsuranceFund", "register", ("PerpVenue", False), "venue registered is False"),
+        ("HedgeBook", "set_keeper", ("Quote",), "keeper is 0x"),
+        ("HedgeBook", "set_guardian", ("Quote",), "guardian is 0x"),
+        ("HedgeBook", "set_allotment", ("PerpVenue", 0), "not true: allotment up to 100 %"),
+        ("HedgeBook", "set_hedge_ratio_bounds", (0, 12_000), "lower ratio bound is 0"),
+    ],
+)
+def test_verify__changed_after_deployment__found(world, name, method, arguments, found):
+    from scripts import calls, verify_deployment
+
+    given = [
+        world.deployment[part].address if isinstance(part, str) else part for part in arguments
+    ]
+    calls.send(world.account(OWNER), getattr(world.at(name), method), *given, doing="the change")
+    lines = wrong(verify_deployment.verify(world.deployment))
+    assert any(found in line and name in line for line in lines), lines
+
+
+def test_verify__second_venue__found(world):
+    from scripts import calls, verify_deployment
+
+    owner, arguments = world.account(OWNER), world.deployment["PerpVenue"].arguments
+    second = calls.create(owner, "PerpVenue", *arguments).contract_address
+    calls.send(owner, world.at("HedgeBook").add_venue, second, 1, doing="the second venue")
+    assert wrong(verify_deployment.verify(world.deployment)) == [
+        "WRONG  HedgeBook          number of venues is 2, expected 1"
+    ]
+
+
+def test_verify__limits_changed__found(world):
+    from scripts import calls, terms, verify_deployment
+
+    loose = replace(terms.limits(18), slippage_bps=76)
+    book = world.at("HedgeBook")
+    calls.send(world.account(OWNER), book.set_limits, loose.words(), doing="the limits")
+    (line,) = wrong(verify_deployment.verify(world.deployment))
+    assert "HedgeBook          limits is" in line
+
+
+def test_verify__ownership_offered__noted(world):
+    from scripts import calls, verify_deployment
+
+    vault, heir = world.at("HedgeVault"), world.account(9)
+    calls.send(world.account(OWNER), vault.transfer_ownership, heir, doing="the offer")
+    findings = verify_deployment.verify(world.deployment)
+    assert wrong(findings) == []
+    assert f"note   HedgeVault         ownership is offered to {heir}" in map(str, findings)
+
+
+def test_verify__stale_price__noted(world):
+    from scripts import verify_deployment
+
+    world.node.request("evm_increaseTime", DAY_SECS)
+    world.node.request("evm_mine")
+    findings = verify_deployment.verify(world.deployment)
+    assert wrong(findings) == []
+    assert any("no good price: oracle: asset feed stale" in str(line) for line in findings)
+
+
+# --- deposit and withdraw --------------------------------------------------
+
+
+def test_deposit__quoted_then_done__same_shares_and_no_allowance_left(world):
+    from scripts import deposit
+
+    depositor = world.account(DEPOSITOR)
+    offer = deposit.quote(world.deployment, depositor, 10 * ETHER)
+    deposit.check(world.deployment, depositor, 10 * ETHER)
+    shares = deposit.deposit(world.deployment, depositor, 10 * ETHER)
+    # base charge 75 bp, impact 5 bp of fee and half of the premium that 10 of 100,000 make
+    assert shares == offer.shares
+    assert offer.value + offer.charge == 10 * ETHER
+    assert offer.charge == 10 * ETHER * 805 // 100_000
+    assert world.at("HedgeVault").balanceOf(depositor) == shares
+    assert world.at("Asset").allowance(depositor, world.at("HedgeVault").address) == 0
+
+
+@pytest.mark.parametrize(
+    ("assets", "said"),
+    [
+        (1_001 * ETHER, "has only 1,000 tETH"),
+        (101 * ETHER, "the vault takes at most 100 tETH until its keeper has hedged"),
+    ],
+)
+def test_deposit_check__too_much__says_what_would_do(world, assets, said):
+    from scripts import deposit
+    from scripts.calls import ScriptError
+
+    with pytest.raises(ScriptError, match=said):
+        deposit.check(world.deployment, world.account(DEPOSITOR), assets)
+
+
+def test_deposit__price_is_stale__oracles_reason(world):
+    from scripts import deposit
+    from scripts.calls import RefusedError
+
+    world.node.request("evm_increaseTime", DAY_SECS)
+    world.node.request("evm_mine")
+    with pytest.raises(RefusedError, match="the deposit is refused: vault: no good price"):
+        deposit.check(world.deployment, world.account(DEPOSITOR), ETHER)
+    with pytest.raises(RefusedError) as refused:
+        deposit.deposit(world.deployment, world.account(DEPOSITOR), ETHER)
+    assert refused.value.reason == "oracle: asset feed stale"
+
+
+def test_withdraw__from_idle__exact_assets(world):
+    from scripts import deposit, withdraw
+
+    depositor = world.account(DEPOSITOR)
+    deposit.deposit(world.deployment, depositor, 10 * ETHER)
+    offer = withdraw.quote(world.deployment, depositor, 4 * ETHER)
+    withdraw.check(world.deployment, depositor, 4 * ETHER)
+    before = int(world.at("HedgeVault").balanceOf(depositor))
+    assert withdraw.withdraw(world.deployment, depositor, 4 * ETHER) == 4 * ETHER
+    assert before - int(world.at("HedgeVault").balanceOf(depositor)) == offer.shares
+    assert (offer.assets, offer.idle, offer.margin) == (4 * ETHER, 4 * ETHER, 0)
+
+
+def test_withdraw__over_what_is_idle__rest_from_margin(world):
+    from scripts import deposit, withdraw
+
+    depositor = world.account(DEPOSITOR)
+    deposit.deposit(world.deployment, depositor, 10 * ETHER)
+    world.rebalance(margin_assets=5 * ETHER, size=-10 * ETHER)
+    idle = int(world.at("HedgeVault").idle_assets())
+    assets = idle + ETHER // 10
+    offer = withdraw.quote(world.deployment, depositor, assets)
+    assert (offer.idle, offer.margin) == (idle, ETHER // 10)
+    assert withdraw.withdraw(world.deployment, depositor, assets) == assets
+    assert world.at("HedgeVault").idle_assets() == 0
+
+
+def test_withdraw__all_of_several_holders__shares_gone(world):
+    from scripts import deposit, withdraw
+
+    first, second = world.account(5), world.account(6)
+    for depositor in (first, second):
+        deposit.deposit(world.deployment, depositor, 10 * ETHER)
+    offer = withdraw.quote(world.deployment, first, None)
+    paid = withdraw.withdraw(world.deployment, first, None)
+    assert paid == offer.assets < 10 * ETHER
+    assert world.at("HedgeVault").balanceOf(first) == 0
+    assert world.at("HedgeVault").balanceOf(second) > 0
+
+
+def test_withdraw_check__bad_amounts__say_what_would_do(world):
+    from scripts import deposit, withdraw
+    from scripts.calls import ScriptError
+
+    depositor = world.account(DEPOSITOR)
+    with pytest.raises(ScriptError, match="has no shares of this vault"):
+        withdraw.check(world.deployment, depositor, ETHER)
+    deposit.deposit(world.deployment, depositor, ETHER)
+    with pytest.raises(ScriptError, match=r"can withdraw at most 0\.999999 tETH now"):
+        withdraw.check(world.deployment, depositor, 2 * ETHER)
+    with pytest.raises(ScriptError, match="at most"):
+        withdraw.check(world.deployment, depositor, 2**127)
+
+
+def test_withdraw_check__price_is_stale__refused(world):
+    from scripts import deposit, withdraw
+    from scripts.calls import RefusedError
+
+    deposit.deposit(world.deployment, world.account(DEPOSITOR), ETHER)
+    world.node.request("evm_increaseTime", DAY_SECS)
+    world.node.request("evm_mine")
+    with pytest.raises(RefusedError, match="the withdrawal is refused: vault: no good price"):
+        withdraw.check(world.deployment, world.account(DEPOSITOR), ETHER)
+
+
+# --- set_hedge_ratio -------------------------------------------------------
+
+
+def test_set_hedge_ratio__a_day_later__set(world):
+    from scripts import set_hedge_ratio
+
+    world.pass_time(DAY_SECS)
+    set_hedge_ratio.check(world.deployment, world.account(OWNER), 9_500)
+    set_hedge_ratio.set_hedge_ratio(world.deployment, world.account(OWNER), 9_500)
+    assert world.at("HedgeBook").hedge_ratio_bps() == 9_500
+
+
+@pytest.mark.parametrize(
+    ("index", "ratio_bps", "said"),
+    [
+        (OWNER, 4_999, r"49\.99 % is outside the bounds of 50\.00 % to 105\.00 %"),
+        (OWNER, 10_501, "is outside the bounds"),
+        (OWNER, 7_499, r"from 100\.00 % it may move by 25\.00 % now, by 25\.00 % a day"),
+        (OWNER, 10_500, r"base charge of 0\.75 % covers less than the 0\.79 %"),
+        (DEPOSITOR, 9_500, "only the owner 0x"),
+    ],
+)
+def test_set_hedge_ratio_check__what_the_book_refuses__refused_before(
+    world, index, ratio_bps, said
+):
+    from scripts import set_hedge_ratio
+    from scripts.calls import RefusedError, ScriptError
+
+    world.pass_time(DAY_SECS)
+    account = world.account(index)
+    with pytest.raises(ScriptError, match=said):
+        set_hedge_ratio.check(world.deployment, account, ratio_bps)
+    with pytest.raises(RefusedError):
+        set_hedge_ratio.set_hedge_ratio(world.deployment, account, ratio_bps)
+
+
+# --- status ----------------------------------------------------------------
+
+
+def test_status__hedged_vault__says_what_matters(world):
+    from scripts import deposit, status
+
+    depositor = world.account(DEPOSITOR)
+    deposit.deposit(world.deployment, depositor, 10 * ETHER)
+    world.rebalance(margin_assets=5 * ETHER, size=-10 * ETHER)
+    _, at, vault = status.snapshot(world.deployment)
+    text = "\n".join(status.lines(vault, at) + status.holding(world.deployment, depositor))
+    assert "Price          2,500 quote for one asset" in text
+    assert "target 0.00 % (hedge ratio 100.00 %)" in text
+    assert "position     -10 asset" in text
+    assert "x of maintenance, floor 4.80 x, target 6.70 x; liquidated at" in text
+    assert "0 long, 10 short" in text
+    assert "URGENT" not in text
+
+
+def test_status__no_good_price__says_why(world):
+    from scripts import status
+
+    world.node.request("evm_increaseTime", DAY_SECS)
+    world.node.request("evm_mine")
+    _, at, vault = status.snapshot(world.deployment)
+    assert status.lines(vault, at)[0] == "Price          not usable: oracle: asset feed stale"
+
+
+def test_status__account_without_shares__says_so(world):
+    from scripts import status
+
+    (line,) = status.holding(world.deployment, world.account(9))
+    assert line.endswith("has no shares")
