@@ -56,7 +56,7 @@ class Run:
     refused: list[str] = field(default_factory=list)  # of the market's own transactions
     flows: list[str] = field(default_factory=list)
     hour_blocks: list[int] = field(default_factory=list)  # last block of each hour
-    killed: str = "not killed"
+    killed: str = ""
     keeper_exit: int | None = None
 
 
@@ -224,10 +224,10 @@ def _hour(run: Run, i: int, market: Any, depositors: Any, keeper: Any, node: Loc
     done = market.advance(run.hours[i])
     run.residuals.append(done.residual)
     run.refused += done.failed
-    if i == len(run.hours) // 2:
-        _kill_and_restart(run, i, keeper)
     keeper.wait_until_quiet(head)
     if depositors.act(i):
+        if i >= len(run.hours) // 2 and not run.killed:
+            _kill_and_restart(run, i, keeper)
         keeper.wait_until_quiet(head)
     run.hour_blocks.append(head())
 

@@ -183,7 +183,10 @@ def _work_facts(evidence: _Evidence) -> list[tuple[str, str]]:
         ("transactions failed on chain", str(len(failed))),
         ("plans refused before sending", str(len(refused) - len(failed))),
         ("RPC requests per idle tick", _requests(evidence)),
-        ("keeper", f"{evidence.run.killed}; exit code {evidence.run.keeper_exit}"),
+        (
+            "keeper",
+            f"{evidence.run.killed or 'never killed'}; exit code {evidence.run.keeper_exit}",
+        ),
     ]
 
 

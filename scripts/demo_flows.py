@@ -24,8 +24,11 @@ from scripts.withdraw import withdraw
 
 FIRST_ACCOUNT: Final = 5  # of the test mnemonic
 # Whole assets that each brings, from and to: the first at most the 100 that an empty vault takes,
-# the others so that hedging them fits into the turnover that the vault allows in a day.
+# the others so that hedging them fits into the turnover that the vault allows in a day. A run of
+# less than a day sees the same flows sooner, so they are smaller.
 ASSETS: Final = ((70, 95), (25, 45), (15, 30))
+DAY_HOURS: Final = 24
+MILLI: Final = 1_000
 STAYS: Final = (0.10, 0.20)  # share that the one who stays takes out
 LEAVES: Final = (0.30, 0.60)  # and those who leave, before they do
 LAST_SHARE: Final = 0.85  # no flows after this share of the run: the end shows the keeper's work
@@ -57,7 +60,9 @@ def plan_flows(hours: int, seed: int, one_asset: int) -> list[Flow]:
     for depositor, (comes, goes, leaves) in enumerate(
         ((0.0, 0.42, None), (0.08, 0.50, 0.66), (0.20, 0.60, 0.80))
     ):
-        assets = int(random.integers(*ASSETS[depositor], endpoint=True)) * one_asset
+        whole = random.integers(*ASSETS[depositor], endpoint=True)
+        scale = 1.0 if depositor == 0 else min(1.0, hours / DAY_HOURS)
+        assets = int(whole * scale * MILLI) * one_asset // MILLI
         share = float(random.uniform(*(STAYS if leaves is None else LEAVES)))
         at = _hour(comes, hours, random) if comes else 0
         flows.append(Flow(hour=at, depositor=depositor, kind=Kind.IN, assets=assets))

@@ -12,13 +12,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from keeper.journal import OPEN
+from keeper.journal import OPEN, TxState
 from scripts.calls import ScriptError
 
 KEY_VARIABLE: Final = "HEDGEVAULT_KEEPER_KEY"
@@ -170,10 +170,10 @@ class KeeperProcess:
         raise ScriptError(f"the keeper did nothing for {QUIET_TIMEOUT:.0f} s: {self._log_tail()}")
 
     def wait_until_sending(self, timeout_secs: float) -> bool:
-        """Wait for a transaction under way; tell whether there is one."""
+        """Wait until a node has a transaction whose end is not known yet; tell if there is one."""
         deadline = time.monotonic() + timeout_secs
         while time.monotonic() < deadline:
-            if self._open_transactions():
+            if self._transactions((TxState.ACCEPTED, TxState.MINED)):
                 return True
         return False
 
@@ -181,13 +181,14 @@ class KeeperProcess:
         """Return the block of the last finished tick, None while anything is under way."""
         query = "SELECT block_number, result FROM ticks ORDER BY id DESC LIMIT 1"
         found = self._ask(query)
-        if not found or found[0][1] != "ok" or self._open_transactions():
+        if not found or found[0][1] != "ok" or self._transactions(OPEN):
             return None
         return int(found[0][0])
 
-    def _open_transactions(self) -> int:
-        states = ", ".join(f"'{state}'" for state in OPEN)
-        found = self._ask(f"SELECT count(*) FROM transactions WHERE state IN ({states})")  # noqa: S608  # constants of ours
+    def _transactions(self, states: Sequence[TxState]) -> int:
+        """Return how many are in one of these states."""
+        listed = ", ".join(f"'{state}'" for state in states)  # constants of ours
+        found = self._ask(f"SELECT count(*) FROM transactions WHERE state IN ({listed})")  # noqa: S608
         return int(found[0][0]) if found else 0
 
     def _ask(self, query: str) -> list[tuple[int, str]]:

@@ -38,9 +38,9 @@ class PathTerms:
     basis_reversion: float = 0.25  # share of the distance that closes in an hour
     basis_deviation: float = 0.00015
     crash: float = -0.30
-    crash_basis: float = -0.0025
+    crash_basis: float = -0.0045
     squeeze: float = 0.28
-    squeeze_basis: float = 0.0025
+    squeeze_basis: float = 0.0040
     stress_at: tuple[float, float] = (0.35, 0.70)  # start of crash and squeeze in the path
     stress_share: float = 0.04  # of the path that each takes, at least two hours
 
