@@ -11,6 +11,7 @@
 
          x = (iota * N + reward - E) / (S * (iota - penalty)), rounded up;
 
+     to three units of quote, which penalty, cost and margin may each lose to rounding up;
      all of it when x >= |q|, when the rest would be under the minimum size, or when E <= 0.
 
      The position moves to the backstop at S * (1 -+ penalty). The account is credited at the

@@ -25,6 +25,7 @@ class Pair:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.world: World = world(*args, **kwargs)
         self.venue = self.world.venue
+        self.logs: list[Any] = []  # of the last liquidation
         self.model = Model(
             terms=self.world.terms,
             divisor=self.world.divisor(),
@@ -72,6 +73,7 @@ class Pair:
         """Liquidate and return what the model says happened."""
         price = self.world.price()
         size = self.venue.liquidate(account, sender=by)
+        self.logs = self.venue.get_logs()
         done = self.model.liquidate(account, by, self.now(), price)
         assert size == done.size
         self.check(account)
