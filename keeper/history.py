@@ -90,6 +90,11 @@ def history_of(records: Records, title: str, asset: str, quote: str) -> History:
         bands=_bands(vault),
         samples=_samples(seen, units),
         costs=_costs(records, vault, units),
+        flows=[
+            records.block_times[event.log.block]
+            for event in records.events
+            if event.name == "FlowPriced"
+        ],
         decisions=_decision_rows(records, units),
     )
 

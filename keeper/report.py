@@ -10,7 +10,7 @@ import base64
 import datetime
 import html
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -44,9 +44,10 @@ STYLE: Final = RcParams(
         "timezone": "UTC",
     }
 )
-SIZE_INCHES = (9.0, 3.8)
+FLOW_KINDS = frozenset({"charges on deposits and exits"})
+SIZE_INCHES = (9.0, 4.2)
 DPI = 110
-MAX_RATIO = 10.0  # margin ratios over it say nothing and would flatten the rest
+MAX_RATIO = 15.0  # margin ratios over it say nothing and would flatten the rest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +123,11 @@ class Bands:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """A run: samples by block, costs by time, decisions; asset and quote are symbols."""
+    """
+    A run: samples by block, costs and flows by time, decisions.
+
+    `asset` and `quote` are symbols; `flows` holds the Unix seconds of deposits and exits.
+    """
 
     title: str
     asset: str
@@ -130,6 +135,7 @@ class History:
     bands: Bands
     samples: Sequence[Sample]
     costs: Sequence[Cost] = ()
+    flows: Sequence[int] = ()
     decisions: Sequence[DecisionRow] = ()
     facts: Sequence[tuple[str, str]] = field(default_factory=tuple)
 
@@ -241,8 +247,19 @@ def _draw_exposure(history: History, figure: Figure) -> None:
     axes.step(times, exposures, where="post", color=BLUE, lw=1.4, label="exposure D / E")
     axes.set_ylabel("share of equity")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
-    axes.set_ylim(*_exposure_limits(exposures, targets, bands))
-    axes.legend(loc="best", ncols=2)
+    bottom, top = _exposure_limits(exposures, targets, bands)
+    axes.set_ylim(bottom, top)
+    flows = [_days(at) for at in history.flows]
+    axes.plot(
+        flows,
+        [bottom] * len(flows),
+        "^",
+        color=PURPLE,
+        ms=6,
+        label="deposit or exit",
+        clip_on=False,
+    )
+    axes.legend(loc="upper right", ncols=2)
 
 
 def _exposure_limits(
@@ -282,7 +299,7 @@ def _draw_margin(history: History, figure: Figure) -> None:
         (1.0, RED, "liquidation"),
     ):
         upper.axhline(level, color=colour, lw=1, ls="--", label=f"{label} {level:.2f}")
-    upper.set_ylabel("equity /\nmaintenance")
+    upper.set_ylabel(f"equity /\nmaintenance\n(cut at {MAX_RATIO:.0f})")
     upper.set_ylim(0, None)
     upper.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     distances = [_or_nan(sample.liquidation_distance) for sample in history.samples]
@@ -301,19 +318,33 @@ def _or_nan(value: float | None) -> float:
 
 
 def _draw_costs(history: History, figure: Figure) -> None:
-    axes = figure.subplots()
+    """Draw what flows pay for apart, because it is another size and not the hedge's doing."""
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    steps = costs_by_kind(history)
+    hedging = {kind: run for kind, run in steps.items() if kind not in FLOW_KINDS}
+    flowing = {kind: run for kind, run in steps.items() if kind in FLOW_KINDS}
     last_at = history.samples[-1].at
-    for colour, (kind, steps) in zip(COST_COLOURS, costs_by_kind(history).items(), strict=False):
-        times = [_days(at) for at, _ in steps] + [_days(last_at)]
-        values = [total for _, total in steps] + [steps[-1][1]]
-        axes.step(
-            times, values, where="post", color=colour, lw=1.5, label=f"{kind}: {values[-1]:,.2f}"
-        )
+    _draw_steps(upper, hedging, last_at, COST_COLOURS)
+    _draw_steps(lower, flowing, last_at, (GREY,))
+    for axes in (upper, lower):
+        axes.set_ylabel(f"{history.quote}, > 0 lost,\n< 0 earned")
+
+
+def _draw_steps(
+    axes: Axes,
+    steps: Mapping[str, Sequence[tuple[int, float]]],
+    last_at: int,
+    colours: Sequence[str],
+) -> None:
+    for colour, (kind, run) in zip(colours, steps.items(), strict=False):
+        times = [_days(at) for at, _ in run] + [_days(last_at)]
+        values = [total for _, total in run] + [run[-1][1]]
+        label = f"{kind}: {values[-1]:,.2f}"
+        axes.step(times, values, where="post", color=colour, lw=1.5, label=label)
     axes.axhline(0, color=GREY, lw=0.8)
-    axes.set_ylabel(f"cumulated, {history.quote}\n(> 0: cost, < 0: earned)")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    if history.costs:
-        axes.legend(loc="best")
+    if steps:
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8.5)
 
 
 def costs_by_kind(history: History) -> dict[str, list[tuple[int, float]]]:

@@ -57,7 +57,7 @@ GWEI: Final = 10**9
 GAS_LIMIT: Final = 1_500_000  # a market transaction; ten of them fit into a block
 DEFAULT_HOURS: Final = 96
 DEFAULT_SEED: Final = 7
-NAMES: Final = (
+NAMES: Final[tuple[str, ...]] = (
     *("Asset", "Quote", "AssetFeed", "AssetFeedWitness", "QuoteFeed"),
     *("SpotMarket", "PerpVenue", "LiquidationRules", "HedgeBook"),
 )
