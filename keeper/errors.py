@@ -150,6 +150,7 @@ _TABLE: Final[dict[str, dict[str, str]]] = {
         "overshoot over inner band": "a limit is out of its range",
         "plan is empty": "the plan does nothing",
         "quote is zero": "deployment without a quote token",
+        "quote over its bound": "the book cannot hold so much quote",
         "quote not received": "the book got less quote than it was told",
         "ratio bound too high": "the hedge ratio is bounded by 120 %",
         "ratio bounds crossed": "the least hedge ratio is over the greatest",

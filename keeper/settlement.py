@@ -25,11 +25,13 @@ from keeper.situation import (
     Wish,
     limit_price_wad,
     margin_in,
+    quote_in,
     secured,
     sized,
+    with_quote,
     worst_price_wad,
 )
-from keeper.snapshot import VenueSnapshot
+from keeper.snapshot import Margin, Market, VenueSnapshot
 from keeper.units import (
     BPS,
     Assets,
@@ -154,27 +156,45 @@ def _debt_plan(situation: Situation, venue: VenueSnapshot, sold: int) -> Plan:
     vault, scale = situation.vault, situation.scale
     limit = _spot_limit(situation, -sold, spot_sell_proceeds_down(vault, sold))
     proceeds = div_floor(sold * limit, scale.divisor)  # at least
-    size = Assets(sold)
+    market, account = after_trade(venue.market, venue.margin, sold, scale)
+    missing = Assets(positive_part(sold - vault.idle_assets))
+    account = replace(account, assets=Assets(account.assets - missing))
+    paid, released = _swapped(situation, market, account, venue, vault.state.idle_quote + proceeds)
     bought = Leg(
         venue=venue.venue,
-        size=size,
+        size=Assets(sold),
         limit_price_wad=limit_price_wad(situation, venue.market, sold),
     )
-    _, account = after_trade(venue.market, venue.margin, sold, scale)
-    debt = positive_part(-account.quote)
-    paid = Quote(min(debt, vault.state.idle_quote + proceeds))
-    if vault.idle_assets >= sold:
+    if missing == 0:
         return situation.plan(
-            replace(bought, margin_quote=paid), spot_assets=-sold, spot_limit_price_wad=limit
+            replace(bought, margin_quote=paid, margin_assets=Assets(-released)),
+            spot_assets=-sold,
+            spot_limit_price_wad=limit,
         )
-    missing = Assets(sold - vault.idle_assets)
+    swap = Leg(venue=venue.venue, margin_quote=paid, margin_assets=Assets(-released))
     return situation.plan(
         replace(bought, margin_assets=Assets(-missing)),
-        *([Leg(venue=venue.venue, margin_quote=paid)] if paid else []),
+        *([swap] if paid or released else []),
         spot_after=1,
         spot_assets=-sold,
         spot_limit_price_wad=limit,
     )
+
+
+def _swapped(
+    situation: Situation, market: Market, account: Margin, venue: VenueSnapshot, available: int
+) -> tuple[Quote, Assets]:
+    """
+    Return quote to put in and assets to take out in exchange, down to the target margin.
+
+    What does not fit the allotment after that stays idle.
+    """
+    paid = min(positive_part(-account.quote - account.profit), available)
+    after = secured(with_quote(account, paid))
+    need = assets_needed(market, after, situation.scale, situation.levels.target)
+    released = positive_part(account.assets - need)
+    left = replace(account, assets=Assets(account.assets - released))
+    return quote_in(situation, left, venue, paid), Assets(released)
 
 
 def _profit_plan(situation: Situation, venue: VenueSnapshot, bought: int, quote: int) -> Plan | str:
@@ -185,9 +205,7 @@ def _profit_plan(situation: Situation, venue: VenueSnapshot, bought: int, quote:
         return "the quote does not buy more"
     taken = positive_part(price - vault.state.idle_quote)
     market, account = after_trade(venue.market, venue.margin, -bought, scale)
-    account = replace(
-        account, quote=Quote(account.quote - taken), equity=Quote(account.equity - taken)
-    )
+    account = with_quote(account, -taken)
     grown = replace(situation, vault=replace(vault, idle_assets=Assets(vault.idle_assets + bought)))
     added = margin_in(grown, market, account, venue, must=True)
     if isinstance(added, str):

@@ -96,8 +96,13 @@ class Situation:
         """Return idle assets over the reserve; all of them in an emergency."""
         if self.risk.margin_urgent:
             return self.vault.idle_assets
-        reserve = mul_div_up(positive_part(self.risk.equity), self.policy.idle_reserve_bps, BPS)
-        return Assets(positive_part(self.vault.idle_assets - reserve))
+        return Assets(positive_part(self.vault.idle_assets - self.idle_reserve))
+
+    @property
+    def idle_reserve(self) -> Assets:
+        """Return idle assets to keep for exits."""
+        equity = positive_part(self.risk.equity)
+        return Assets(mul_div_up(equity, self.policy.idle_reserve_bps, BPS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +184,17 @@ def margin_in(
     return Assets(positive_part(added))
 
 
+def quote_in(situation: Situation, margin: Margin, venue: VenueSnapshot, available: int) -> Quote:
+    """
+    Return idle quote to put against an account's debt and unrealised loss.
+
+    Quote counts in full as margin, assets count after the haircut, so quote frees more assets.
+    """
+    owed = positive_part(-margin.quote - margin.profit)
+    fits = situation.scale.value_down(room(situation, margin, venue))
+    return Quote(max(0, min(owed, available, fits)))
+
+
 def room(situation: Situation, margin: Margin, venue: VenueSnapshot) -> int:
     """Return assets that still fit the venue's allotment, with a margin for rounding."""
     allowed = div_floor(situation.risk.nav * venue.allotment_bps, BPS)
@@ -217,3 +233,8 @@ def secured(margin: Margin) -> Margin:
     return replace(
         margin, profit=Quote(margin.profit - profit), equity=Quote(margin.equity - profit)
     )
+
+
+def with_quote(margin: Margin, quote: int) -> Margin:
+    """Return the account with quote put in."""
+    return replace(margin, quote=Quote(margin.quote + quote), equity=Quote(margin.equity + quote))

@@ -39,12 +39,14 @@ from keeper.situation import (
     explain_plan,
     limit_price_wad,
     margin_in,
+    quote_in,
     room,
     secured,
     sized,
+    with_quote,
 )
 from keeper.snapshot import Snapshot, VaultSnapshot, VenueSnapshot
-from keeper.units import BPS, WAD, Assets, Quote, div_ceil, mul_div_down, positive_part, sign
+from keeper.units import BPS, WAD, Assets, div_ceil, mul_div_down, positive_part, sign
 
 DECISION_DOMAIN = b"hedgevault decision 1"
 
@@ -381,19 +383,19 @@ def top_up(situation: Situation) -> Wish:
 
 
 def _top_up_leg(situation: Situation, venue: VenueSnapshot) -> Leg | None:
-    debt = positive_part(-venue.margin.quote)
-    space = room(situation, venue.margin, venue)
-    quote = min(debt, situation.vault.state.idle_quote, situation.scale.value_down(space))
-    target = assets_needed(venue.market, venue.margin, situation.scale, situation.levels.target)
-    space -= situation.scale.assets_up(quote)
-    assets = min(target - venue.margin.assets, situation.spare_idle, positive_part(space))
-    if quote == 0 and assets < min(situation.least_trade, target - venue.margin.assets):
+    quote = quote_in(situation, venue.margin, venue, situation.vault.state.idle_quote)
+    margin = with_quote(venue.margin, quote)
+    target = assets_needed(venue.market, margin, situation.scale, situation.levels.target)
+    lacking = positive_part(target - margin.assets)
+    assets = min(lacking, situation.spare_idle, room(situation, margin, venue))
+    if quote == 0 and assets < min(situation.least_trade, lacking):
         return None
-    return Leg(venue=venue.venue, margin_assets=Assets(assets), margin_quote=Quote(quote))
+    return Leg(venue=venue.venue, margin_assets=Assets(assets), margin_quote=quote)
 
 
 def take_back(situation: Situation) -> Wish:
-    """Take margin over the high level back to idle."""
+    """Take margin over the high level back to idle, or over the target when idle is short."""
+    short = situation.vault.idle_assets < situation.idle_reserve
     legs = []
     for i, venue in enumerate(situation.vault.venues):
         margin = secured(venue.margin)
@@ -403,13 +405,14 @@ def take_back(situation: Situation) -> Wish:
         )
         target = assets_needed(venue.market, margin, situation.scale, situation.levels.target)
         surplus = venue.margin.assets - target
-        if venue.margin.assets > high and surplus >= situation.least_trade:
+        wanted = short or venue.margin.assets > high
+        if wanted and surplus >= situation.least_trade:
             legs.append(Leg(venue=venue.venue, margin_assets=Assets(-surplus)))
     if not legs:
         return None
     plan = situation.plan(*legs)
     broken = situation.fault(plan)
     if broken is not None:
-        return f"margin is high, but {broken}"
+        return f"margin is over its target, but {broken}"
     explain_plan(situation, plan)
-    return Draft(plan=plan, reason="margin is high")
+    return Draft(plan=plan, reason="margin is over its target")
