@@ -35,6 +35,7 @@ from keeper.risk import assess
 from keeper.runner import Fees, Keeper, Orders, outcome_words
 from keeper.snapshot import Snapshot
 from keeper.strategy import Rebalance, decide
+from keeper.template import template
 
 OK: Final = 0
 FAULT: Final = 1
@@ -72,6 +73,30 @@ def _options(
     ] = False,
 ) -> None:
     pass
+
+
+@app.command()
+def init(
+    config: ConfigPath = DEFAULT_CONFIG,
+    rpc_url: Annotated[str, typer.Option(help="The node.")] = "http://127.0.0.1:8545",
+    chain_id: Annotated[int, typer.Option(help="Its chain.")] = 31337,
+    deployment: Annotated[
+        str | None, typer.Option(help="What `deploy` wrote, relative to the new file.")
+    ] = None,
+) -> None:
+    """Write a configuration file with every key explained. Overwrites nothing."""
+    text = template(rpc_url=rpc_url, chain_id=chain_id, deployment=deployment)
+    with _one_line():
+        try:
+            with config.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            raise ConfigInvalid(f"{config}: exists already") from None
+        except OSError as fault:
+            raise ConfigInvalid(f"{config}: {(fault.strerror or str(fault)).lower()}") from fault
+    typer.echo(
+        f"Written: {config}. Then: hedgevault doctor, hedgevault once, hedgevault run --live"
+    )
 
 
 @app.command()
@@ -123,7 +148,7 @@ def status(config: ConfigPath = DEFAULT_CONFIG) -> None:
 def explain(
     decision: Annotated[
         str, typer.Argument(help="Row number, the first digits of its id, or `last`.")
-    ],
+    ] = "last",
     config: ConfigPath = DEFAULT_CONFIG,
 ) -> None:
     """Print the sum behind a decision, made again from its recorded inputs."""

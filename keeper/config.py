@@ -107,7 +107,7 @@ class FeesSection(Section):
     max_fee_gwei: Annotated[Decimal, Field(gt=0)] = Decimal(100)
     priority_fee_gwei: Annotated[Decimal, Field(ge=0)] = Decimal(1)
     max_gas: Annotated[int, Field(ge=21_000)] = 3_000_000
-    gas_margin_bps: Annotated[int, Field(ge=0, le=10_000)] = 2_000
+    gas_margin_bps: Annotated[int, Field(ge=0, le=20_000)] = 5_000
 
     @model_validator(mode="after")
     def _ordered(self) -> FeesSection:

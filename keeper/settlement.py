@@ -26,6 +26,7 @@ from keeper.situation import (
     limit_price_wad,
     margin_in,
     quote_in,
+    quote_released,
     secured,
     sized,
     with_quote,
@@ -57,7 +58,10 @@ def settle(situation: Situation) -> Wish:
     kept = div_floor(nav * policy.settle_target_bps, BPS)
     if -situation.risk.quote_value > trigger:
         return _pay_debt(situation, -situation.risk.quote_value - kept, "quote debt")
-    released = [(_released(situation, venue), venue) for venue in situation.vault.venues]
+    released = [
+        (quote_released(situation, venue.market, venue.margin), venue)
+        for venue in situation.vault.venues
+    ]
     if not released:
         return None
     most, venue = max(released, key=lambda pair: pair[0])
@@ -236,15 +240,3 @@ def _spot_limit(situation: Situation, assets: int, quote: int) -> Wad:
     return worst_price_wad(
         expected, scale.price_wad, bound, policy.limit_tolerance_bps, 1 if assets > 0 else -1
     )
-
-
-def _released(situation: Situation, venue: VenueSnapshot) -> Quote:
-    """Return quote that the venue would pay out and still hold its target margin."""
-    margin = secured(venue.margin)
-    if margin.quote <= 0:
-        return Quote(0)
-    need = assets_needed(
-        venue.market, replace(margin, quote=Quote(0)), situation.scale, situation.levels.target
-    )
-    lacking = positive_part(need - margin.assets)
-    return Quote(positive_part(margin.quote - situation.scale.value_up(lacking)))

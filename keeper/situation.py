@@ -184,6 +184,48 @@ def margin_in(
     return Assets(positive_part(added))
 
 
+def margin_out(
+    situation: Situation, market: Market, margin: Margin, venue: VenueSnapshot
+) -> tuple[Assets, Quote]:
+    """
+    Return assets and quote to take out of an account that would hold more than its allotment.
+
+    Assets first, since exits are paid in them, as far as the venue releases them and the chain's
+    target margin stays; then quote that the position has realised. Nothing while it fits.
+    """
+    excess = venue_equity(margin, situation.scale) - _allowed(situation, venue)
+    if excess <= 0:
+        return Assets(0), Quote(0)
+    scale, nothing = situation.scale, Need(distance_bps=0, ratio_bps=0)
+    least = touched(nothing, situation.vault.limits, situation.policy)
+    need = max(
+        assets_needed(market, secured(margin), scale, nothing),
+        assets_needed(market, margin, scale, least),
+    )
+    spare = positive_part(margin.assets - need)
+    assets = min(scale.assets_up(excess), spare)
+    left = replace(margin, assets=Assets(margin.assets - assets))
+    rest = positive_part(excess - scale.value_down(assets))
+    return Assets(assets), Quote(min(rest, quote_released(situation, market, left)))
+
+
+def quote_released(situation: Situation, market: Market, margin: Margin) -> Quote:
+    """Return quote that an account would pay out and still be at its target margin."""
+    backed = secured(margin)
+    if backed.quote <= 0:
+        return Quote(0)
+    without = replace(backed, quote=Quote(0))
+    need = assets_needed(market, without, situation.scale, situation.levels.target)
+    lacking = positive_part(need - margin.assets)
+    return Quote(positive_part(backed.quote - situation.scale.value_up(lacking)))
+
+
+def _allowed(situation: Situation, venue: VenueSnapshot) -> int:
+    """Return what may be at a venue, less a thousandth for costs and rounding."""
+    bound = div_floor(situation.risk.nav * venue.allotment_bps, BPS)
+    return mul_div_down(positive_part(bound), 9_990, BPS)
+
+
 def quote_in(situation: Situation, margin: Margin, venue: VenueSnapshot, available: int) -> Quote:
     """
     Return idle quote to put against an account's debt and unrealised loss.
@@ -196,10 +238,9 @@ def quote_in(situation: Situation, margin: Margin, venue: VenueSnapshot, availab
 
 
 def room(situation: Situation, margin: Margin, venue: VenueSnapshot) -> int:
-    """Return assets that still fit the venue's allotment, with a margin for rounding."""
-    allowed = div_floor(situation.risk.nav * venue.allotment_bps, BPS)
-    free = allowed - venue_equity(margin, situation.scale)
-    return positive_part(mul_div_down(situation.scale.assets_down(positive_part(free)), 9_990, BPS))
+    """Return assets that still fit the venue's allotment."""
+    free = _allowed(situation, venue) - venue_equity(margin, situation.scale)
+    return situation.scale.assets_down(positive_part(free))
 
 
 def limit_price_wad(situation: Situation, market: Market, size: int) -> Wad:

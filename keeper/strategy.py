@@ -39,6 +39,7 @@ from keeper.situation import (
     explain_plan,
     limit_price_wad,
     margin_in,
+    margin_out,
     quote_in,
     room,
     secured,
@@ -46,7 +47,7 @@ from keeper.situation import (
     with_quote,
 )
 from keeper.snapshot import Snapshot, VaultSnapshot, VenueSnapshot
-from keeper.units import BPS, WAD, Assets, div_ceil, mul_div_down, positive_part, sign
+from keeper.units import BPS, WAD, Assets, Quote, div_ceil, mul_div_down, positive_part, sign
 
 DECISION_DOMAIN = b"hedgevault decision 1"
 
@@ -350,11 +351,13 @@ def _hedge_plan(situation: Situation, venue: VenueSnapshot, size: int) -> Plan |
     assets = margin_in(situation, market, margin, venue, must=raises)
     if isinstance(assets, str):
         return assets
+    out_assets, out_quote = margin_out(situation, market, margin, venue)
     return situation.plan(
         Leg(
             venue=venue.venue,
             size=Assets(size),
-            margin_assets=assets,
+            margin_assets=Assets(assets - out_assets),
+            margin_quote=Quote(-out_quote),
             limit_price_wad=limit_price_wad(situation, venue.market, size),
         )
     )

@@ -230,6 +230,23 @@ def test_decide__allotment_full__does_not_add_margin():
     assert isinstance(decision, Hold)
 
 
+def test_decide__venue_over_its_allotment__buys_back_and_takes_margin_out():
+    """After a crash and an exit the short's profit is most of NAV, and a discount adds to it."""
+    item = venue(
+        assets=20 * ETHER, delta=-100 * ETHER, profit=100_000 * 10**6, price_wad=1_000 * WAD,
+        allotment_bps=8_000, skew=-900 * ETHER,
+    )  # fmt: skip
+    state = snapshot(item, idle_assets=5 * ETHER, price_wad=1_000 * WAD)
+    decision = decide(state, POLICY, CALM)
+    assert isinstance(decision, Rebalance), decision.reason
+    (leg,) = decision.plan.legs
+    assert leg.size > 0
+    assert leg.margin_assets < 0
+    before, after = assess(state.vault), assess(project_of(decision, state))
+    assert after.drift_bps < before.drift_bps
+    assert after.venues[0].margin_ratio_bps >= LIMITS.margin_target_bps
+
+
 # Properties
 
 

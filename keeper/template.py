@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""
+The configuration file that `hedgevault init` writes: every key with its default and its reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Final
+
+from keeper.policy import Policy
+
+HEAD: Final = """\
+# Keeper of hedging vaults. Paths are relative to this file; unknown keys are refused.
+# Lines that begin with "#" show the default.
+
+# Addresses of lens and vault, as `brownie run deploy` wrote them ...
+{deployment}
+# ... or by hand: chain.lens and one [[vaults]] for each vault.
+# [[vaults]]
+# address = "0x..."
+
+[chain]
+rpc_url = "{rpc_url}"
+chain_id = {chain_id}
+# lens = "0x..."
+# request_timeout_secs = 5
+# attempts = 3                # to read, in one tick; what was sent is never sent again blindly
+# confirmations = 1           # blocks until a transaction counts as final
+# head_max_age_secs = 120     # an older head means a node that lags: nothing is sent
+# clock = "wall"              # "head" for a chain with a time of its own (replay, simulation)
+
+# The keeper's key: an encrypted keystore with the file that holds its password, or the name of an
+# environment variable. Never the key itself. Without [signer] there are dry runs only.
+[signer]
+# keystore = "keeper.json"
+# password_file = "keeper.password"
+key_env = "HEDGEVAULT_KEY"
+
+# Only ever stricter than the contracts' limits. Shares in bps (1/10,000).
+[policy]
+{policy}
+
+[fees]
+# max_fee_gwei = 100          # cap on the fee per gas; over it the keeper waits
+# priority_fee_gwei = 1
+# max_gas = 3000000           # a transaction
+# gas_margin_bps = 5000       # over the estimate
+
+[journal]
+# path = "hedgevault.sqlite"
+
+[jobs]
+# tick_secs = 15
+# tick_deadline_secs = 60
+# margin_watch_secs = 5
+# margin_watch_deadline_secs = 20
+# receipt_wait_secs = 30      # in a tick; later ticks go on watching
+
+# Budgets stop sending, never watching. Hours and days are those of the chain.
+[safety]
+# kill_file = "hedgevault.stop"   # while it exists nothing is sent
+# max_price_age_secs = 90000
+# max_reverts_in_row = 3
+# max_sends_an_hour = 30
+# max_gas_a_day = 20000000
+# max_spend_ether_a_day = 1
+
+[log]
+# format = "auto"             # "json", "console", or by whether stderr is a terminal
+"""
+
+NOTES: Final[dict[str, str]] = {
+    "trigger_bps": "drift at which hedging starts",
+    "target_bps": "drift at which it ends",
+    "min_trade_bps": "smallest trade worth its gas, of equity",
+    "max_trade_bps": "largest trade of one plan, of equity",
+    "slippage_bps": "fill against the index, fee included",
+    "cost_bound_bps": "cost over turnover",
+    "limit_tolerance_bps": "how much worse than expected a fill may be",
+    "budget_use_bps": "share of the chain's budgets that a plan may use",
+    "distance_low_bps": "move to liquidation under which margin is topped up",
+    "distance_target_bps": "... to here",
+    "distance_high_bps": "... and over which it is taken back",
+    "margin_buffer_bps": "over the chain's margin target",
+    "idle_reserve_bps": "of equity, kept idle for exits",
+    "settle_trigger_bps": "quote profit or debt, of NAV, that is settled",
+    "settle_target_bps": "... down to here",
+    "deadline_secs": "life of a plan",
+    "max_price_age_secs": "oldest answer behind the price; the quote feed's heartbeat is a day",
+    "max_premium_gap_bps": "premium against its mean, unless urgent",
+}
+
+
+def template(
+    *, rpc_url: str = "http://127.0.0.1:8545", chain_id: int = 31337, deployment: str | None = None
+) -> str:
+    """Return the text of a configuration file with every key in it."""
+    path = deployment or f"deployments/{chain_id}.json"
+    policy = "\n".join(
+        f"# {f'{field.name} = {field.default}':<27} # {NOTES[field.name]}"
+        for field in fields(Policy)
+    )
+    return HEAD.format(
+        rpc_url=rpc_url, chain_id=chain_id, deployment=f'deployment = "{path}"', policy=policy
+    )

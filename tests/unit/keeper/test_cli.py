@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""The command line without a node."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+
+import pytest
+from typer.testing import CliRunner
+
+from keeper.cli import FAULT, HALT, OK, USAGE, app
+from keeper.config import ConfigFile, load_config
+from keeper.policy import Policy
+from keeper.template import NOTES, template
+
+LENS, VAULT = "0x" + "11" * 20, "0x" + "22" * 20
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, list(arguments))
+
+
+def test_exit_codes__are_four():
+    assert (OK, FAULT, USAGE, HALT) == (0, 1, 2, 3)
+
+
+def test_init__writes_a_file_that_loads_and_overwrites_none(call, tmp_path):
+    assert call("init", "--chain-id", "5").exit_code == OK
+    text = (tmp_path / "hedgevault.toml").read_text()
+    assert 'deployment = "deployments/5.json"' in text
+    again = call("init")
+    assert again.exit_code == USAGE
+    assert again.stderr == "hedgevault: hedgevault.toml: exists already\n"
+    assert (tmp_path / "hedgevault.toml").read_text() == text
+
+
+def test_template__uncommented__is_the_default(tmp_path):
+    text = template().replace('deployment = "deployments/31337.json"', "")
+    text = re.sub(r"^# (?=[a-z_]+ = )", "", text, flags=re.MULTILINE)
+    text = (
+        text.replace("0x...", LENS)
+        .replace("# [[vaults]]", "")
+        .replace(f'address = "{LENS}"', "", 1)
+    )
+    lines = [line for line in text.splitlines() if not line.startswith(("keystore", "password"))]
+    path = tmp_path / "h.toml"
+    path.write_text("\n".join(lines) + f'\n[[vaults]]\naddress = "{VAULT}"\n')
+    config = load_config(path)
+    assert config.policy == Policy(max_price_age_secs=config.policy.max_price_age_secs)
+    plain = ConfigFile.model_validate({"chain": config.chain.model_dump()})
+    for section in ("fees", "jobs", "journal", "log", "policy"):
+        assert getattr(config.file, section) == getattr(plain, section)
+
+
+def test_template__has_every_key():
+    text = template()
+    for name in NOTES.keys() | {field.name for field in fields(Policy)}:
+        assert f"# {name} = " in text
+    for name, section in ConfigFile.model_fields.items():
+        kind = section.annotation
+        if name in ("chain", "fees", "journal", "jobs", "safety", "log"):
+            for key in kind.model_fields:
+                assert f"{key} = " in text, key
+
+
+@pytest.mark.parametrize("command", ["run", "once", "status", "explain", "doctor"])
+def test_commands__no_configuration__one_line(call, command):
+    result = call(command)
+    assert result.exit_code == USAGE
+    assert result.stderr == "hedgevault: hedgevault.toml: no such file or directory\n"
+
+
+def test_live__without_a_key__usage(call, tmp_path):
+    (tmp_path / "hedgevault.toml").write_text(
+        f'[chain]\nrpc_url = "http://127.0.0.1:9"\nchain_id = 1\nlens = "{LENS}"\n'
+        f'[[vaults]]\naddress = "{VAULT}"\n'
+    )
+    result = call("once", "--live")
+    assert (result.exit_code, result.stderr) == (USAGE, "hedgevault: signer: --live needs a key\n")
+
+
+def test_explain__no_journal__one_line(call, tmp_path):
+    test_live__without_a_key__usage(call, tmp_path)
+    (tmp_path / "hedgevault.sqlite").unlink(missing_ok=True)
+    result = call("explain")
+    assert result.exit_code == USAGE
+    assert "there is no journal at" in result.stderr
+
+
+def test_version():
+    from keeper import __version__
+
+    assert CliRunner().invoke(app, ["--version"]).stdout.strip() == __version__
