@@ -17,7 +17,7 @@ HOURS = 8
 TIMEOUT = 300  # seconds; it takes 15, more while the contracts are compiled first
 FIGURES = ("nav", "exposure", "basis", "margin", "costs")
 
-pytestmark = pytest.mark.xdist_group("demo")  # one after the other: they share Brownie's build
+pytestmark = [pytest.mark.node, pytest.mark.slow]
 
 
 def _demo(*words, timeout=TIMEOUT):
