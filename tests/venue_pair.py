@@ -23,14 +23,24 @@ class Pair:
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.world: World = world(*args, **kwargs)
+        self._watch(world(*args, **kwargs))
+
+    @classmethod
+    def on(cls, untouched: World) -> Pair:
+        """Return a pair on a world in which nobody has called the venue yet."""
+        pair = cls.__new__(cls)
+        pair._watch(untouched)
+        return pair
+
+    def _watch(self, watched: World) -> None:
+        self.world = watched
         self.venue = self.world.venue
         self.logs: list[Any] = []  # of the last liquidation
         self.model = Model(
             terms=self.world.terms,
             divisor=self.world.divisor(),
             fund=self.world.fund.held(),
-            at=self.now(),
+            at=self.venue.state()[6],
         )
 
     def now(self) -> int:
