@@ -55,6 +55,7 @@ SNAPSHOTS: Final = keccak(text="snapshots(address[])")[:4]
 ERROR_STRING: Final = bytes.fromhex("08c379a0")  # Error(string)
 PANIC: Final = bytes.fromhex("4e487b71")  # Panic(uint256)
 FUTURE_TOLERANCE: Final = 60  # seconds that a node's clock may be ahead of ours
+LOCAL_CHAINS: Final = (31337, 1337)  # what Anvil and Ganache call themselves
 FIRST_BACKOFF: Final = 0.25  # seconds
 KNOWN_WORDS: Final = ("already known", "known transaction", "already imported")
 REVERT_WORDS: Final = ("revert", "invalid opcode", "out of gas")
@@ -321,7 +322,11 @@ class Chain:
         age = self._wall() - block.at
         if age > self.node.head_max_age_secs:
             allowed = f"{self.node.head_max_age_secs:g}"
-            raise NodeBehind(f"the head is {age:.0f} s old, allowed are {allowed} s")
+            hint = '; a chain that mines on demand wants chain.clock = "head"'
+            raise NodeBehind(
+                f"the head is {age:.0f} s old, allowed are {allowed} s"
+                + (hint if self.node.chain_id in LOCAL_CHAINS else "")
+            )
         if age < -FUTURE_TOLERANCE:
             raise NodeBehind(f"the head is {-age:.0f} s in the future: check the clocks")
 

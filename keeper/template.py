@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Final
 
+from keeper.chain import LOCAL_CHAINS
 from keeper.policy import Policy
 
 HEAD: Final = """\
@@ -28,7 +29,7 @@ chain_id = {chain_id}
 # attempts = 3                # to read, in one tick; what was sent is never sent again blindly
 # confirmations = 1           # blocks until a transaction counts as final
 # head_max_age_secs = 120     # an older head means a node that lags: nothing is sent
-# clock = "wall"              # "head" for a chain with a time of its own (replay, simulation)
+{clock}
 
 # The keeper's key: an encrypted keystore with the file that holds its password, or the name of an
 # environment variable. Never the key itself. Without [signer] there are dry runs only.
@@ -70,6 +71,7 @@ key_env = "HEDGEVAULT_KEY"
 # format = "auto"             # "json", "console", or by whether stderr is a terminal
 """
 
+CLOCK_NOTE: Final = '"wall", or "head" for a chain with a time of its own (local, replay)'
 NOTES: Final[dict[str, str]] = {
     "trigger_bps": "drift at which hedging starts",
     "target_bps": "drift at which it ends",
@@ -101,6 +103,12 @@ def template(
         f"# {f'{field.name} = {field.default}':<27} # {NOTES[field.name]}"
         for field in fields(Policy)
     )
+    choice = 'clock = "head"' if chain_id in LOCAL_CHAINS else '# clock = "wall"'
+    clock = f"{choice:<27} # {CLOCK_NOTE}"
     return HEAD.format(
-        rpc_url=rpc_url, chain_id=chain_id, deployment=f'deployment = "{path}"', policy=policy
+        rpc_url=rpc_url,
+        chain_id=chain_id,
+        deployment=f'deployment = "{path}"',
+        policy=policy,
+        clock=clock,
     )

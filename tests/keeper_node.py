@@ -101,7 +101,10 @@ class Desk:
         self.path = folder / "hedgevault.toml"
         self.write(url or world.node.url)
 
-    def write(self, url: str, *, chain: str = "", more: str = "", chain_id: int = 0) -> None:
+    def write(
+        self, url: str, *, chain: str = 'clock = "head"', more: str = "", chain_id: int = 0
+    ) -> None:
+        """Write the configuration; a node that mines on demand lives in a time of its own."""
         record = self.world.folder / f"{self.world.node.chain_id}.json"
         contracts = json.loads(record.read_text())["contracts"]
         self.path.write_text(
@@ -124,7 +127,7 @@ class Desk:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
 

@@ -213,7 +213,6 @@ def test_once__no_key__usage(desk, world, monkeypatch):
 def test_once__stale_oracle__refuses_and_names_the_feed(desk, world):
     world.node.request("evm_increaseTime", 5_000)
     world.node.request("evm_mine")
-    desk.write(world.node.url, chain='clock = "head"')
     result = desk("once", "--live")
     assert result.returncode == 0
     assert "refused: no price: oracle: asset feed stale" in result.stdout
@@ -224,7 +223,7 @@ def test_once__stale_oracle__refuses_and_names_the_feed(desk, world):
 def test_once__old_oracle_for_us__refuses(desk, world):
     world.node.request("evm_increaseTime", 100)
     world.node.request("evm_mine")
-    desk.write(world.node.url, chain='clock = "head"', more="[safety]\nmax_price_age_secs = 60")
+    desk.write(world.node.url, more="[safety]\nmax_price_age_secs = 60")
     result = desk("once", "--live")
     assert "allowed are 60 s" in result.stdout
     assert short(world) == 0
@@ -271,6 +270,7 @@ def test_once__connection_lost_at_the_send__hedged_once_in_the_end(world, tmp_pa
     assert int(world.at("HedgeBook").state()[0]) == 1
 
 
+PATIENCE_SECS = 120  # a busy machine takes seconds to start a process
 KILL_AT = ["eth_estimateGas", "eth_sendRawTransaction", "eth_getTransactionReceipt"]
 
 
@@ -278,6 +278,8 @@ KILL_AT = ["eth_estimateGas", "eth_sendRawTransaction", "eth_getTransactionRecei
 @pytest.mark.parametrize("forwarded", [True, False])
 def test_run__killed_in_mid_cycle__the_next_start_hedges_once(world, tmp_path, method, forwarded):
     """SIGKILL while a request is under way, before or after the node has it."""
+    if world.node.kind != "anvil":
+        pytest.skip("the journal's part is the same on each node, and processes start slowly")
     with Proxy(world.node.url) as proxy:
         desk = Desk(world, tmp_path, proxy.url)
         process: subprocess.Popen[str] | None = None
@@ -293,7 +295,7 @@ def test_run__killed_in_mid_cycle__the_next_start_hedges_once(world, tmp_path, m
         proxy.meddle = meddle
         with desk.started("run", "--live") as started:
             process = started
-            process.communicate(timeout=30)
+            process.communicate(timeout=PATIENCE_SECS)
         assert process.returncode == -signal.SIGKILL
         for _ in range(3):
             assert desk("once", "--live").returncode == 0
@@ -305,11 +307,11 @@ def test_run__killed_in_mid_cycle__the_next_start_hedges_once(world, tmp_path, m
 def test_run__until_a_signal__hedges_and_stops_cleanly(desk, world):
     desk.write(world.node.url, more="[jobs]\ntick_secs = 0.3\nmargin_watch_secs = 0.2")
     with desk.started("run", "--live") as process:
-        until = time.monotonic() + 20
+        until = time.monotonic() + PATIENCE_SECS
         while short(world) == 0 and time.monotonic() < until:
             time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=PATIENCE_SECS)
     assert process.returncode == 0
     assert short(world) == -50 * ETHER
     events = [json.loads(line)["event"] for line in said.splitlines()]
@@ -329,11 +331,11 @@ def test_run__node_goes_down_and_comes_back__retries_and_hedges(world, tmp_path)
                 time.sleep(0.05)
             assert process.poll() is None
             down = False
-            until = time.monotonic() + 20
+            until = time.monotonic() + PATIENCE_SECS
             while short(world) == 0 and time.monotonic() < until:
                 time.sleep(0.1)
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=PATIENCE_SECS)
     assert process.returncode == 0
     assert short(world) == -50 * ETHER
     lines = [json.loads(line) for line in said.splitlines()]
@@ -359,7 +361,6 @@ def test_once__price_doubles__debt_is_settled_and_the_hedge_stays(desk, world):
     world.refresh(5_000 * 10**8)
     align_spot(world, 5_000)
     world.pass_time(700)
-    desk.write(world.node.url, chain='clock = "head"')
     before = assess(snapshot(world).vault)
     assert before.quote_value < -before.nav // 2
     for _ in range(5):
@@ -396,7 +397,6 @@ def test_projection__after_a_long_life__equals_the_chain(desk, world):
     for price in (2_700, 2_300, 2_900):
         world.refresh(price * 10**8)
         world.pass_time(900)
-        desk.write(world.node.url, chain='clock = "head"')
         state = snapshot(world)
         decision = decide(state, desk_policy(desk), memory_of(desk, state))
         result = desk("once", "--live")

@@ -39,6 +39,7 @@ def test_init__writes_a_file_that_loads_and_overwrites_none(call, tmp_path):
 
 def test_template__uncommented__is_the_default(tmp_path):
     text = template().replace('deployment = "deployments/31337.json"', "")
+    assert 'clock = "head"' in text
     text = re.sub(r"^# (?=[a-z_]+ = )", "", text, flags=re.MULTILINE)
     text = (
         text.replace("0x...", LENS)
