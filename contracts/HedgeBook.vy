@@ -18,7 +18,7 @@
      a locked view of the vault, so whoever is called in the middle of one finds both shut. The
      views marked reentrant read what no call in progress leaves half done.
 @custom:units Asset amounts and sizes in raw asset units under 2**112, quote amounts in raw quote
-     units, prices WAD between 1e6 and 1e30. Long positive.
+     units (idle quote under 2**96), prices WAD between 1e6 and 1e30. Long positive.
 @custom:rounding Value and E down, drift up, bounds on fills down.
 @custom:halt The guardian pauses rebalancing (modules/pause.vy); plans that only add margin or
      only shrink positions still pass, and so do exits, which the vault runs through here. Without
@@ -74,19 +74,17 @@ SPOT: immutable(ISpotMarket)
 GUARD: immutable(IHedgeGuard)
 PRICE_DIVISOR: immutable(uint256)
 
-keeper: public(address)
-guardian: public(address)
-_vault: IHedgeVault
+_guardian: uint256  # address 160 | next pause not before 40
+_purse: uint256  # vault 160 | idle quote 96
+_clock: uint256  # keeper 160 | nonce 32 | rebalanced at 32 | paused until 32
 
 _venue_words: uint256[MAX_VENUES]  # address 160 | allotment bps 16
 # hedge ratio 16 | least 16 | most 16 | set at 40 | gap share 16 | venues 8 | gap floor 128
 _target: uint256
 _bands: uint256  # modules/limits.vy
 _sizes: uint256
-_clock: uint256  # nonce 64 | rebalanced at 40 | paused until 40 | next pause not before 40
 _buckets: uint256  # HedgeGuard.vy
 _last_price: uint256  # price 192 | at 64
-_idle_quote: uint256
 _audit_head: bytes32
 
 
@@ -140,11 +138,12 @@ def rebalance(plan: IHedgeBook.Plan):
     @notice Carry out a plan, if its result is within the limits.
     @dev Keeper only. See the file's @dev for the rules.
     """
-    assert msg.sender == self.keeper, "book: caller is not the keeper"
     clock: uint256 = self._clock
-    assert plan.nonce == packed.part(clock, 0, 64), "book: wrong nonce"
+    assert msg.sender == self._address_in(clock), "book: caller is not the keeper"
+    assert plan.nonce == packed.part(clock, 160, 32), "book: wrong nonce"
     assert block.timestamp <= plan.deadline, "book: deadline passed"
-    self._clock = clock + 1
+    clock += 1 << 160
+    self._clock = clock
     price: IPriceOracle.Price = staticcall ORACLE.read()
     self._store_price(price.price_wad)
     venues: address[MAX_VENUES] = empty(address[MAX_VENUES])
@@ -159,9 +158,9 @@ def rebalance(plan: IHedgeBook.Plan):
         plan, before, after, outcome, self._limits()
     )
     if verdict.traded:
-        self._clock = packed.replace(clock + 1, block.timestamp, 64, 40)
+        self._clock = packed.replace(clock, block.timestamp, 192, 32)
         self._buckets = verdict.buckets
-    self._record(plan, verdict, before, after, price.round_id)
+    self._record(plan.nonce, plan.decision_id, verdict, before, after, price.round_id)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -193,7 +192,7 @@ def free_margin(assets: uint256, price_wad: uint256) -> uint256:
         free: uint256 = min(self._free_assets(venue, price_wad), assets - freed)
         if free != 0:
             freed += free
-            extcall venue.withdraw(free, 0, self._vault.address)
+            extcall venue.withdraw(free, 0, self._vault().address)
             margin: IHedgeVenue.Margin = staticcall venue.margin(self, price_wad)
             self._log_margin(
                 empty(bytes32), venue.address, -convert(free, int256), 0, margin.assets
@@ -212,10 +211,10 @@ def set_vault(vault: address):
     @notice Tell the book its vault, once. Owner only.
     """
     ownable._check_owner()
-    assert self._vault.address == empty(address), "book: vault is set"
+    assert self._vault().address == empty(address), "book: vault is set"
     assert vault != empty(address), "book: vault is zero"
     assert staticcall IHedgeVault(vault).book() == self, "book: vault of another book"
-    self._vault = IHedgeVault(vault)
+    self._purse = convert(vault, uint256)
     self._check_base_charge(self._hedge_ratio_bps())
     log IHedgeBook.VaultSet(vault=vault)
 
@@ -228,7 +227,7 @@ def add_venue(venue: address, allotment_bps: uint256):
     """
     ownable._check_owner()
     assert venue != empty(address), "book: venue is zero"
-    assert venue not in [self, self._vault.address, SPOT.address, ASSET.address, QUOTE.address], "book: not a venue"
+    assert venue not in [self, self._vault().address, SPOT.address, ASSET.address, QUOTE.address], "book: not a venue"
     assert allotment_bps <= BPS, "book: allotment over 100 %"
     count: uint256 = self._venue_count()
     assert count < MAX_VENUES, "book: too many venues"
@@ -316,9 +315,11 @@ def pause_rebalancing(duration_secs: uint256):
     """
     @notice Let only top-ups and reductions through, for at most 72 hours. Guardian only.
     """
-    assert msg.sender == self.guardian, "book: caller is not guardian"
-    paused_until: uint256 = pause.until(duration_secs, packed.part(self._clock, 144, 40))
-    self._set_pause(paused_until, pause.ready_at(paused_until))
+    word: uint256 = self._guardian
+    assert msg.sender == self._address_in(word), "book: caller is not guardian"
+    paused_until: uint256 = pause.until(duration_secs, packed.part(word, 160, 40))
+    self._guardian = packed.replace(word, pause.ready_at(paused_until), 160, 40)
+    self._set_pause(paused_until)
 
 
 @external
@@ -326,9 +327,9 @@ def lift_rebalancing_pause():
     """
     @notice End a pause of rebalancing. Guardian or owner. The rest before the next one stays.
     """
-    if msg.sender != self.guardian:
+    if msg.sender != self._address_in(self._guardian):
         ownable._check_owner()
-    self._set_pause(0, packed.part(self._clock, 144, 40))
+    self._set_pause(0)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -386,7 +387,7 @@ def state() -> IHedgeBook.State:
     """
     price_wad: uint256 = self._price_for_reading()[1]
     nav: int256 = 0
-    if price_wad != 0 and self._vault.address != empty(address):
+    if price_wad != 0 and self._vault().address != empty(address):
         nav = self._nav(price_wad)
     cost_used: uint256 = 0
     turnover_used: uint256 = 0
@@ -397,18 +398,18 @@ def state() -> IHedgeBook.State:
     clock: uint256 = self._clock
     target: uint256 = self._target
     return IHedgeBook.State(
-        nonce=packed.part(clock, 0, 64),
+        nonce=packed.part(clock, 160, 32),
         audit_head=self._audit_head,
         hedge_ratio_bps=packed.part(target, 0, 16),
         min_hedge_ratio_bps=packed.part(target, 16, 16),
         max_hedge_ratio_bps=packed.part(target, 32, 16),
         hedge_ratio_set_at=packed.part(target, 48, 40),
-        idle_quote=self._idle_quote,
+        idle_quote=self._idle_quote(),
         cost_used=cost_used,
         turnover_used=turnover_used,
         neutral_turnover_used=neutral_turnover_used,
-        rebalanced_at=packed.part(clock, 64, 40),
-        paused_until=packed.part(clock, 104, 40),
+        rebalanced_at=packed.part(clock, 192, 32),
+        paused_until=packed.part(clock, 224, 32),
         last_price_wad=packed.part(self._last_price, 0, 192),
         last_price_at=packed.part(self._last_price, 192, 64),
     )
@@ -459,7 +460,19 @@ def plan_hash(plan: IHedgeBook.Plan) -> bytes32:
 @external
 @view
 def vault() -> address:
-    return self._vault.address
+    return self._vault().address
+
+
+@external
+@view
+def keeper() -> address:
+    return self._address_in(self._clock)
+
+
+@external
+@view
+def guardian() -> address:
+    return self._address_in(self._guardian)
 
 
 @external
@@ -529,7 +542,7 @@ def _flow(price_ok: bool, price_wad: uint256) -> IBookFlows.Flow:
         price_ok=price_ok,
         price_wad=price_wad,
         assets=0,
-        quote_value=convert(self._idle_quote, int256),
+        quote_value=convert(self._idle_quote(), int256),
         delta=0,
         hedge_ratio_bps=packed.part(target, 0, 16),
         gap_share_bps=packed.part(target, 88, 16),
@@ -558,8 +571,8 @@ def _position(venues: address[MAX_VENUES], price_wad: uint256) -> IHedgeGuard.Po
     position: IHedgeGuard.Position = empty(IHedgeGuard.Position)
     position.price_wad = price_wad
     position.price_divisor = PRICE_DIVISOR
-    assets: uint256 = staticcall self._vault.idle_assets()
-    quote_value: int256 = convert(self._idle_quote, int256)
+    assets: uint256 = staticcall self._vault().idle_assets()
+    quote_value: int256 = convert(self._idle_quote(), int256)
     for i: uint256 in range(MAX_VENUES):
         if venues[i] == empty(address):
             break
@@ -593,7 +606,7 @@ def _position(venues: address[MAX_VENUES], price_wad: uint256) -> IHedgeGuard.Po
 @view
 def _nav(price_wad: uint256) -> int256:
     flow: IBookFlows.Flow = self._flow(False, price_wad)
-    held: uint256 = flow.assets + staticcall self._vault.idle_assets()
+    held: uint256 = flow.assets + staticcall self._vault().idle_assets()
     return self._value(convert(held, int256), price_wad) + flow.quote_value
 
 
@@ -639,13 +652,13 @@ def _prepared(
     """
     venues: address[MAX_VENUES] = empty(address[MAX_VENUES])
     outcome: IHedgeGuard.Outcome = empty(IHedgeGuard.Outcome)
-    outcome.rebalanced_at = packed.part(clock, 64, 40)
-    outcome.paused_until = packed.part(clock, 104, 40)
+    outcome.rebalanced_at = packed.part(clock, 192, 32)
+    outcome.paused_until = packed.part(clock, 224, 32)
     outcome.buckets = self._buckets
     outcome.venue_count = self._venue_count()
     for i: uint256 in range(outcome.venue_count, bound=MAX_VENUES):
         word: uint256 = self._venue_words[i]
-        venues[i] = convert(packed.part(word, 0, 160), address)
+        venues[i] = self._address_in(word)
         outcome.allotments_bps[i] = packed.part(word, 160, 16)
     assert abs(plan.spot_assets) <= MAX_AMOUNT, "book: amount too large"
     assert plan.spot_limit_price_wad <= MAX_PRICE_WAD, "book: spot limit too large"
@@ -710,7 +723,7 @@ def _log_margin(
         assets=assets,
         quote=quote,
         assets_after=assets_after,
-        idle_quote_after=self._idle_quote,
+        idle_quote_after=self._idle_quote(),
     )
 
 
@@ -722,7 +735,7 @@ def _post_margin(leg: IHedgeBook.Leg):
     assets: uint256 = fixed_point.positive_part(leg.margin_assets)
     quote: uint256 = fixed_point.positive_part(leg.margin_quote)
     if assets != 0:
-        extcall self._vault.release(assets)
+        extcall self._vault().release(assets)
         self._approve(ASSET, leg.venue, assets)
     if quote != 0:
         self._spend_quote(quote)
@@ -736,8 +749,8 @@ def _take_margin(leg: IHedgeBook.Leg):
     assets: uint256 = fixed_point.positive_part(-leg.margin_assets)
     quote: uint256 = fixed_point.positive_part(-leg.margin_quote)
     if assets != 0:
-        extcall IHedgeVenue(leg.venue).withdraw(assets, 0, self._vault.address)
-        extcall self._vault.credit(assets)
+        extcall IHedgeVenue(leg.venue).withdraw(assets, 0, self._vault().address)
+        extcall self._vault().credit(assets)
     if quote != 0:
         extcall IHedgeVenue(leg.venue).withdraw(0, quote, self)
         self._receive_quote(quote)
@@ -782,12 +795,12 @@ def _trade_spot(plan: IHedgeBook.Plan) -> int256:
         assert paid <= most, "book: spot limit price"
         self._spend_quote(paid)
         self._approve(QUOTE, SPOT.address, paid)
-        assert extcall SPOT.buy(assets, paid, self._vault.address) == paid, "book: spot price moved"
-        extcall self._vault.credit(assets)
+        assert extcall SPOT.buy(assets, paid, self._vault().address) == paid, "book: spot price moved"
+        extcall self._vault().credit(assets)
         quote = -convert(paid, int256)
     else:
         least: uint256 = self._value_up(assets, plan.spot_limit_price_wad)
-        extcall self._vault.release(assets)
+        extcall self._vault().release(assets)
         self._approve(ASSET, SPOT.address, assets)
         received: uint256 = extcall SPOT.sell(assets, least, self)
         self._receive_quote(received)
@@ -796,16 +809,16 @@ def _trade_spot(plan: IHedgeBook.Plan) -> int256:
         decision_id=plan.decision_id,
         assets=plan.spot_assets,
         quote=quote,
-        idle_quote_after=self._idle_quote,
+        idle_quote_after=self._idle_quote(),
     )
     return quote
 
 
 @internal
 def _spend_quote(quote: uint256):
-    idle: uint256 = self._idle_quote
+    idle: uint256 = self._idle_quote()
     assert quote <= idle, "book: not enough idle quote"
-    self._idle_quote = idle - quote
+    self._set_idle_quote(idle - quote)
 
 
 @internal
@@ -813,9 +826,27 @@ def _receive_quote(quote: uint256):
     """
     @dev The ledger never says more than the token does.
     """
-    idle: uint256 = self._idle_quote + quote
-    self._idle_quote = idle
+    idle: uint256 = self._idle_quote() + quote
+    self._set_idle_quote(idle)
     assert staticcall QUOTE.balanceOf(self) >= idle, "book: quote not received"
+
+
+@internal
+@view
+def _vault() -> IHedgeVault:
+    return IHedgeVault(self._address_in(self._purse))
+
+
+@internal
+@view
+def _idle_quote() -> uint256:
+    return self._purse >> 160
+
+
+@internal
+def _set_idle_quote(quote: uint256):
+    assert quote < 2**96, "book: quote over its bound"
+    self._purse = packed.replace(self._purse, quote, 160, 96)
 
 
 @internal
@@ -830,7 +861,8 @@ def _approve(token: IERC20, spender: address, amount: uint256):
 
 @internal
 def _record(
-    plan: IHedgeBook.Plan,
+    nonce: uint256,
+    decision_id: bytes32,
     verdict: IHedgeGuard.Verdict,
     before: IHedgeGuard.Position,
     after: IHedgeGuard.Position,
@@ -840,8 +872,8 @@ def _record(
     @dev The chain of heads proves a replay of the events complete.
     """
     record: IHedgeBook.Record = IHedgeBook.Record(
-        nonce=plan.nonce,
-        decision_id=plan.decision_id,
+        nonce=nonce,
+        decision_id=decision_id,
         plan_hash=verdict.plan_hash,
         sender=msg.sender,
         price_wad=before.price_wad,
@@ -861,7 +893,7 @@ def _record(
     head: bytes32 = keccak256(abi_encode(self._audit_head, record))
     self._audit_head = head
     log IHedgeBook.Rebalanced(
-        decision_id=plan.decision_id, nonce=plan.nonce, record=record, audit_head=head
+        decision_id=decision_id, nonce=nonce, record=record, audit_head=head
     )
 
 
@@ -878,7 +910,7 @@ def _store_price(price_wad: uint256):
 @internal
 @view
 def _only_vault():
-    assert msg.sender == self._vault.address, "book: caller is not the vault"
+    assert msg.sender == self._vault().address, "book: caller is not the vault"
 
 
 @internal
@@ -946,7 +978,7 @@ def _check_base_charge(ratio_bps: uint256):
     least: uint256 = fixed_point.mul_div_up(
         ratio_bps, staticcall ORACLE.deviation_thresholds_bps(), BPS
     )
-    charge: uint256 = staticcall self._vault.base_charge_bps()
+    charge: uint256 = staticcall self._vault().base_charge_bps()
     assert charge >= least, "book: base charge too low"
 
 
@@ -965,7 +997,7 @@ def _venue_count() -> uint256:
 @internal
 @view
 def _venue(i: uint256) -> IHedgeVenue:
-    return IHedgeVenue(convert(packed.part(self._venue_words[i], 0, 160), address))
+    return IHedgeVenue(self._address_in(self._venue_words[i]))
 
 
 @internal
@@ -997,19 +1029,29 @@ def _known_index_of(venue: address) -> uint256:
 @internal
 def _set_keeper(keeper: address):
     assert keeper != empty(address), "book: keeper is zero"
-    log IHedgeBook.KeeperSet(keeper_before=self.keeper, keeper_after=keeper)
-    self.keeper = keeper
+    clock: uint256 = self._clock
+    log IHedgeBook.KeeperSet(keeper_before=self._address_in(clock), keeper_after=keeper)
+    self._clock = packed.replace(clock, convert(keeper, uint256), 0, 160)
 
 
 @internal
 def _set_guardian(guardian: address):
     assert guardian != empty(address), "book: guardian is zero"
-    log IHedgeBook.GuardianSet(guardian_before=self.guardian, guardian_after=guardian)
-    self.guardian = guardian
+    word: uint256 = self._guardian
+    log IHedgeBook.GuardianSet(guardian_before=self._address_in(word), guardian_after=guardian)
+    self._guardian = packed.replace(word, convert(guardian, uint256), 0, 160)
 
 
 @internal
-def _set_pause(paused_until: uint256, ready_at: uint256):
-    word: uint256 = packed.replace(self._clock, paused_until, 104, 40)
-    self._clock = packed.replace(word, ready_at, 144, 40)
+@pure
+def _address_in(word: uint256) -> address:
+    """
+    @dev The lowest 160 bits.
+    """
+    return convert(word & convert(max_value(uint160), uint256), address)
+
+
+@internal
+def _set_pause(paused_until: uint256):
+    self._clock = packed.replace(self._clock, paused_until, 224, 32)
     log IHedgeBook.RebalancingPaused(paused_until=paused_until)

@@ -56,6 +56,7 @@ struct Terms:  # what a plan is and which rules that brings
     healthy: bool  # every venue with a position is at the margin target
     rescue: bool  # a touched venue is under the floor
     urgent: bool
+    slippage_bps: uint256
 
 
 BPS: constant(uint256) = 10_000
@@ -97,36 +98,62 @@ def judge(
     """
     @notice Refuse a plan that is malformed or came too early, and a result outside the limits.
     @dev One call after the fact, since a refusal undoes everything and a call costs 10 k gas.
+         Helpers take numbers where they can: a struct is copied for each call.
     """
     terms: Terms = self._classified(plan, before, outcome, limits)
     if block.timestamp < outcome.paused_until:
         assert terms.adds_only or terms.shrinks_only, "book: rebalancing is paused"
-    if terms.trades:
-        if not terms.urgent:
-            ready_at: uint256 = outcome.rebalanced_at + limits.cooldown_secs
-            assert block.timestamp >= ready_at, "book: cooldown"
-        if terms.healthy and not terms.neutral:
-            inner_wad: uint256 = limits.inner_band_bps * BP_WAD
-            assert before.drift_wad > inner_wad, "book: drift inside the band"
-        self._check_fills(plan, outcome, before, terms.urgent, limits)
     for i: uint256 in range(outcome.venue_count, bound=MAX_VENUES):
         if terms.touched[i]:
-            self._check_books(terms, before, after, i)
-            self._check_margin(before, after, outcome.allotments_bps[i], limits, i)
+            # A venue did what it was told, no more and no less.
+            delta: int256 = before.margins[i].delta + terms.sizes[i]
+            assert after.margins[i].delta == delta, "book: size not filled"
+            assets: int256 = convert(before.margins[i].assets, int256) + terms.margin_assets[i]
+            assert convert(after.margins[i].assets, int256) == assets, "book: margin not moved"
+            self._check_margin(
+                before.margins[i], after.margins[i], limits.margin_target_bps
+            )
+            most: int256 = after.nav * convert(outcome.allotments_bps[i], int256)
+            within: bool = after.values[i] * convert(BPS, int256) <= most
+            assert within or after.values[i] < before.values[i], "book: over the allotment"
     cost: int256 = before.nav - after.nav
-    self._check_cost(terms, cost, before, limits)
     verdict: IHedgeGuard.Verdict = IHedgeGuard.Verdict(
         plan_hash=keccak256(abi_encode(plan)),
         traded=terms.trades,
         turnover=0,
         buckets=outcome.buckets,
     )
-    if terms.trades:
-        self._check_drift(terms, before, after, limits)
-        verdict.turnover = self._value_up(terms.gross, before.price_wad, before.price_divisor)
-        verdict.buckets = self._filled(
-            terms, cost, verdict.turnover, before, outcome.buckets, limits
+    if not terms.trades:
+        assert cost <= DUST, "book: cost over its bound"
+        return verdict
+    if not terms.urgent:
+        ready_at: uint256 = outcome.rebalanced_at + limits.cooldown_secs
+        assert block.timestamp >= ready_at, "book: cooldown"
+    if terms.healthy and not terms.neutral:
+        inner_wad: uint256 = limits.inner_band_bps * BP_WAD
+        assert before.drift_wad > inner_wad, "book: drift inside the band"
+    for n: uint256 in range(len(plan.legs), bound=MAX_LEGS):
+        self._check_fill(
+            plan.legs[n].size,
+            outcome.costs[n],
+            before.price_wad,
+            before.price_divisor,
+            terms.slippage_bps,
         )
+    self._check_fill(
+        plan.spot_assets,
+        -outcome.spot_quote,
+        before.price_wad,
+        before.price_divisor,
+        terms.slippage_bps,
+    )
+    bounded: uint256 = terms.gross if terms.neutral else fixed_point.magnitude(terms.net)
+    bounded = fixed_point.mul_div_down(bounded, before.price_wad, before.price_divisor)
+    bounded = fixed_point.mul_div_down(bounded, limits.cost_bound_bps, BPS)
+    assert cost <= convert(bounded, int256) + DUST, "book: cost over its bound"
+    self._check_drift(terms, before, after, limits)
+    verdict.turnover = self._value_up(terms.gross, before.price_wad, before.price_divisor)
+    verdict.buckets = self._filled(terms, cost, verdict.turnover, before, outcome.buckets, limits)
     return verdict
 
 
@@ -183,11 +210,16 @@ def _classified(
     terms.healthy = True
     terms.urgent = before.drift_wad > limits.urgent_band_bps * BP_WAD
     for i: uint256 in range(outcome.venue_count, bound=MAX_VENUES):
-        if not self._at_margin(before.margins[i], limits.margin_target_bps):
+        equity: int256 = before.margins[i].equity
+        maintenance: uint256 = before.margins[i].maintenance
+        if not self._at_margin(equity, maintenance, limits.margin_target_bps):
             terms.healthy = False
-            if not self._at_margin(before.margins[i], limits.margin_floor_bps):
+            if not self._at_margin(equity, maintenance, limits.margin_floor_bps):
                 terms.urgent = True
                 terms.rescue = terms.rescue or terms.touched[i]
+    terms.slippage_bps = limits.slippage_bps
+    if terms.urgent:
+        terms.slippage_bps = limits.urgent_slippage_bps
     return terms
 
 
@@ -213,12 +245,13 @@ def _shrinks(delta: int256, size: int256) -> bool:
 
 @internal
 @pure
-def _at_margin(margin: IHedgeVenue.Margin, ratio_bps: uint256) -> bool:
+def _at_margin(equity: int256, maintenance: uint256, ratio_bps: uint256) -> bool:
     """
     @dev equity / maintenance >= ratio; always so without a position.
     """
-    needed: int256 = convert(margin.maintenance * ratio_bps, int256)
-    return margin.maintenance == 0 or margin.equity * convert(BPS, int256) >= needed
+    if maintenance == 0:
+        return True
+    return equity * convert(BPS, int256) >= convert(maintenance * ratio_bps, int256)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -228,36 +261,17 @@ def _at_margin(margin: IHedgeVenue.Margin, ratio_bps: uint256) -> bool:
 
 @internal
 @pure
-def _check_fills(
-    plan: IHedgeBook.Plan,
-    outcome: IHedgeGuard.Outcome,
-    before: IHedgeGuard.Position,
-    urgent: bool,
-    limits: IHedgeBook.Limits,
-):
-    """
-    @dev Rule 5. A spot purchase is a fill at what was paid.
-    """
-    slippage_bps: uint256 = limits.slippage_bps
-    if urgent:
-        slippage_bps = limits.urgent_slippage_bps
-    if plan.spot_assets != 0:
-        self._check_fill(plan.spot_assets, -outcome.spot_quote, before, slippage_bps)
-    for n: uint256 in range(len(plan.legs), bound=MAX_LEGS):
-        if plan.legs[n].size != 0:
-            self._check_fill(plan.legs[n].size, outcome.costs[n], before, slippage_bps)
-
-
-@internal
-@pure
 def _check_fill(
-    size: int256, cost: int256, before: IHedgeGuard.Position, slippage_bps: uint256
+    size: int256, cost: int256, price_wad: uint256, price_divisor: uint256, slippage_bps: uint256
 ):
     """
-    @dev cost - size * S <= slippage * |size| * S.
+    @dev Rule 5: cost - size * S <= slippage * |size| * S. A purchase of spot is a fill at what
+         was paid.
     """
+    if size == 0:
+        return
     at_index: int256 = fixed_point.div_floor(
-        size * convert(before.price_wad, int256), convert(before.price_divisor, int256)
+        size * convert(price_wad, int256), convert(price_divisor, int256)
     )
     allowed: uint256 = fixed_point.mul_div_down(
         fixed_point.magnitude(at_index), slippage_bps, BPS
@@ -267,19 +281,17 @@ def _check_fill(
 
 @internal
 @pure
-def _check_books(
-    terms: Terms,
-    before: IHedgeGuard.Position,
-    after: IHedgeGuard.Position,
-    i: uint256,
-):
+def _check_margin(was: IHedgeVenue.Margin, now: IHedgeVenue.Margin, target_bps: uint256):
     """
-    @dev A venue did what it was told, no more and no less.
+    @dev Rule 3: at the target or better than before. Ratios are compared by
+         cross-multiplication.
     """
-    delta: int256 = before.margins[i].delta + terms.sizes[i]
-    assert after.margins[i].delta == delta, "book: size not filled"
-    assets: int256 = convert(before.margins[i].assets, int256) + terms.margin_assets[i]
-    assert convert(after.margins[i].assets, int256) == assets, "book: margin not moved"
+    if not self._at_margin(now.equity, now.maintenance, target_bps):
+        better: bool = was.maintenance != 0 and (
+            now.equity * convert(was.maintenance, int256)
+            > was.equity * convert(now.maintenance, int256)
+        )
+        assert better, "book: margin under target"
 
 
 @internal
@@ -308,50 +320,6 @@ def _check_drift(
     assert inside or gained, "book: drift not reduced"
     if (before.gap > 0 and after.gap < 0) or (before.gap < 0 and after.gap > 0):
         assert after.drift_wad <= limits.overshoot_bps * BP_WAD, "book: drift overshoots"
-
-
-@internal
-@pure
-def _check_margin(
-    before: IHedgeGuard.Position,
-    after: IHedgeGuard.Position,
-    allotment_bps: uint256,
-    limits: IHedgeBook.Limits,
-    i: uint256,
-):
-    """
-    @dev Rule 3. Ratios are compared by cross-multiplication.
-    """
-    was: IHedgeVenue.Margin = before.margins[i]
-    now: IHedgeVenue.Margin = after.margins[i]
-    if not self._at_margin(now, limits.margin_target_bps):
-        better: bool = was.maintenance != 0 and (
-            now.equity * convert(was.maintenance, int256)
-            > was.equity * convert(now.maintenance, int256)
-        )
-        assert better, "book: margin under target"
-    most: int256 = after.nav * convert(allotment_bps, int256)
-    within: bool = after.values[i] * convert(BPS, int256) <= most
-    assert within or after.values[i] < before.values[i], "book: over the allotment"
-
-
-@internal
-@pure
-def _check_cost(
-    terms: Terms,
-    cost: int256,
-    before: IHedgeGuard.Position,
-    limits: IHedgeBook.Limits,
-):
-    """
-    @dev Rule 4, the bound. A plan that trades nothing may lose the venues' rounding only.
-    """
-    bounded: uint256 = fixed_point.magnitude(terms.net)
-    if terms.neutral:
-        bounded = terms.gross
-    quote: uint256 = fixed_point.mul_div_down(bounded, before.price_wad, before.price_divisor)
-    allowed: uint256 = fixed_point.mul_div_down(quote, limits.cost_bound_bps, BPS)
-    assert cost <= convert(allowed, int256) + DUST, "book: cost over its bound"
 
 
 # ---------------------------------------------------------------------------------------------
