@@ -23,6 +23,7 @@ from rich.table import Table
 
 from keeper import __version__
 from keeper.chain import Chain, Node, Signer, signer_from_key, signer_from_keystore
+from keeper.collect import VaultEvidence, collect
 from keeper.config import GWEI, Config, load_config
 from keeper.deadline import Deadline
 from keeper.doctor import Mark, examine, worst
@@ -41,6 +42,7 @@ OK: Final = 0
 FAULT: Final = 1
 USAGE: Final = 2
 HALT: Final = 3
+LOGS_TIMEOUT_SECS: Final = 60.0  # a long history is one answer
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]
 DEFAULT_CONFIG: Final = Path("hedgevault.toml")
@@ -181,6 +183,41 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG) -> None:
         raise typer.Exit(FAULT)
 
 
+@app.command()
+def audit(
+    config: ConfigPath = DEFAULT_CONFIG,
+    first_block: Annotated[int | None, typer.Option(help="Where to begin.")] = None,
+) -> None:
+    """Replay all events; compare with state and audit head. Exit 3 if they differ."""
+    with _one_line():
+        settings = load_config(config)
+        faults = 0
+        for found in _evidence(settings, first_block):
+            faults += len(found.verdict.faults)
+            typer.echo(
+                f"vault {found.vault}: {len(found.verdict.events)} events to block "
+                f"{found.verdict.block}"
+            )
+            for fault in found.verdict.faults:
+                typer.echo(f"  {fault}")
+        typer.echo("state and audit head follow from the events" if not faults else "NOT proven")
+    if faults:
+        raise typer.Exit(HALT)
+
+
+@app.command()
+def report(
+    config: ConfigPath = DEFAULT_CONFIG,
+    folder: Annotated[Path, typer.Option("--folder", help="Where to write.")] = Path("report"),
+    first_block: Annotated[int | None, typer.Option(help="Where to begin.")] = None,
+) -> None:
+    """Write an HTML report with plots from journal and chain, one folder a vault."""
+    with _one_line():
+        settings = load_config(config)
+        for found in _evidence(settings, first_block):
+            typer.echo(f"Written: {found.write(folder / found.vault)}")
+
+
 # Building blocks
 
 
@@ -233,14 +270,14 @@ def _die(code: int, words: str) -> None:
     raise typer.Exit(code)
 
 
-def _chain(config: Config) -> Chain:
+def _chain(config: Config, *, timeout_secs: float | None = None) -> Chain:
     section = config.chain
     return Chain(
         Node(
             rpc_url=section.rpc_url,
             chain_id=section.chain_id,
             lens=config.lens,
-            timeout_secs=section.request_timeout_secs,
+            timeout_secs=timeout_secs or section.request_timeout_secs,
             attempts=section.attempts,
             confirmations=section.confirmations,
             head_max_age_secs=section.head_max_age_secs if section.clock == "wall" else None,
@@ -261,6 +298,19 @@ def _signer(config: Config) -> Signer:
         raise ConfigInvalid("signer: keystore and password_file belong together")
     folder = config.folder
     return signer_from_keystore(folder / section.keystore, folder / section.password_file, chain_id)
+
+
+def _evidence(settings: Config, first_block: int | None) -> list[VaultEvidence]:
+    if not settings.journal_path.exists():
+        raise ConfigInvalid(f"journal.path: there is no journal at {settings.journal_path}")
+    chain = _chain(settings, timeout_secs=LOGS_TIMEOUT_SECS)
+    journal = Journal(settings.journal_path, settings.chain.chain_id)
+    first = settings.first_block if first_block is None else first_block
+    try:
+        return collect(chain, journal, settings.vaults, first)
+    finally:
+        chain.close()
+        journal.close()
 
 
 def _orders(config: Config, *, live: bool) -> Orders:

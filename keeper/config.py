@@ -185,6 +185,8 @@ class Config:
     ----------
     lens, vaults
         From the file, or from the deployment it names.
+    first_block
+        Where the deployment began; 0 when there is no record of it.
     """
 
     def __init__(self, file: ConfigFile, folder: Path) -> None:
@@ -194,7 +196,7 @@ class Config:
         self.journal_path = folder / file.journal.path
         self.kill_file = folder / file.safety.kill_file
         self.folder = folder
-        deployed = _deployed(file, folder)
+        deployed, self.first_block = _deployed(file, folder)
         self.lens = Address(_required("chain.lens", file.chain.lens or deployed.get("VaultLens")))
         listed = [vault.address for vault in file.vaults]
         vault = deployed.get("HedgeVault")
@@ -268,9 +270,9 @@ def _policy(file: ConfigFile) -> Policy:
     return policy
 
 
-def _deployed(file: ConfigFile, folder: Path) -> dict[str, str]:
+def _deployed(file: ConfigFile, folder: Path) -> tuple[dict[str, str], int]:
     if file.deployment is None:
-        return {}
+        return {}, 0
     path = folder / file.deployment
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -278,6 +280,7 @@ def _deployed(file: ConfigFile, folder: Path) -> dict[str, str]:
         addresses = {
             name: _address(str(entry["address"])) for name, entry in record["contracts"].items()
         }
+        first = min((int(e.get("block", 0)) for e in record["contracts"].values()), default=0)
     except OSError as fault:
         words = (fault.strerror or str(fault)).lower()
         raise ConfigInvalid(f"deployment: {path}: {words}") from fault
@@ -287,7 +290,7 @@ def _deployed(file: ConfigFile, folder: Path) -> dict[str, str]:
         raise ConfigInvalid(
             f"deployment: {path} is of chain {chain_id}, chain.chain_id is {file.chain.chain_id}"
         )
-    return addresses
+    return addresses, first
 
 
 def _required(field: str, value: str | None) -> str:

@@ -102,16 +102,25 @@ class Desk:
         self.write(url or world.node.url)
 
     def write(
-        self, url: str, *, chain: str = 'clock = "head"', more: str = "", chain_id: int = 0
+        self,
+        url: str,
+        *,
+        chain: str = 'clock = "head"',
+        more: str = "",
+        chain_id: int = 0,
+        deployment: bool = False,
     ) -> None:
         """Write the configuration; a node that mines on demand lives in a time of its own."""
         record = self.world.folder / f"{self.world.node.chain_id}.json"
         contracts = json.loads(record.read_text())["contracts"]
+        number = chain_id or self.world.node.chain_id
+        lens, vault = (contracts[name]["address"] for name in ("VaultLens", "HedgeVault"))
+        by_hand = f'lens = "{lens}"\n{chain}\n[[vaults]]\naddress = "{vault}"\n'
         self.path.write_text(
-            f'[chain]\nrpc_url = "{url}"\nchain_id = {chain_id or self.world.node.chain_id}\n'
-            f'lens = "{contracts["VaultLens"]["address"]}"\n{chain}\n'
-            f'[[vaults]]\naddress = "{contracts["HedgeVault"]["address"]}"\n'
-            f'[signer]\nkey_env = "{KEY_ENV}"\n{more}\n'
+            (f'deployment = "{record}"\n' if deployment else "")
+            + f'[chain]\nrpc_url = "{url}"\nchain_id = {number}\n'
+            + (f"{chain}\n" if deployment else by_hand)
+            + f'[signer]\nkey_env = "{KEY_ENV}"\n{more}\n'
         )
 
     @property

@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -154,6 +155,18 @@ def test_explain__recorded_decision__made_again(desk, world):
     assert "made again from the recorded inputs: the same" in result.stdout
     assert "each derived line recomputed: all right" in result.stdout
     assert "wanted" in result.stdout
+
+
+def test_audit_and_report__after_a_hedge(desk, world):
+    desk.write(world.node.url, more="", deployment=True)
+    desk("once", "--live")
+    audited = desk("audit")
+    assert audited.returncode == 0, audited.stdout + audited.stderr
+    assert "state and audit head follow from the events" in audited.stdout
+    written = desk("report", "--folder", str(desk.folder / "report"))
+    assert written.returncode == 0, written.stderr
+    page = written.stdout.split("Written: ")[1].strip()
+    assert "<html" in Path(page).read_text()[:300]
 
 
 def test_status__shows_the_vault(desk, world):

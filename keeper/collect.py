@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""
+Evidence about the vaults of one configuration, for `hedgevault audit` and `hedgevault report`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+from eth_utils.crypto import keccak
+
+from keeper.audit_state import System
+from keeper.chain import Chain
+from keeper.deadline import Deadline
+from keeper.errors import ConfigInvalid
+from keeper.evidence import Evidence, gather
+from keeper.journal import Journal
+from keeper.replay import Verdict
+from keeper.snapshot import Address, VaultSnapshot
+
+SYMBOL: Final = "0x" + keccak(text="symbol()")[:4].hex()
+READ_SECS: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaultEvidence:
+    """One vault, what proves its history, and how its tokens are called."""
+
+    vault: Address
+    evidence: Evidence
+    asset: str
+    quote: str
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return what the replay found."""
+        return self.evidence.verdict
+
+    def write(self, folder: Path) -> Path:
+        """Write the report and return its page."""
+        from keeper.history import history_of  # noqa: PLC0415  # plotting costs a second to import
+        from keeper.report import write_report  # noqa: PLC0415
+
+        title = f"Hedging vault {self.vault}"
+        try:
+            history = history_of(self.evidence.records, title, self.asset, self.quote)
+            return write_report(history, folder)
+        except ValueError as fault:
+            raise ConfigInvalid(f"{self.vault}: {fault}") from fault
+
+
+def collect(
+    chain: Chain, journal: Journal, vaults: Sequence[Address], first_block: int
+) -> list[VaultEvidence]:
+    """Read journal and chain for each vault; nothing is written."""
+    reading = chain.read(vaults, None, [], Deadline(READ_SECS))
+    return [
+        _of_vault(chain, journal, snapshot.vault, first_block, reading.block.number)
+        for snapshot in reading.snapshots
+    ]
+
+
+def _of_vault(
+    chain: Chain, journal: Journal, vault: VaultSnapshot, first_block: int, head: int
+) -> VaultEvidence:
+    venues = tuple(venue.venue for venue in vault.venues)
+    system = System(vault=vault.vault, book=vault.book, venues=venues)
+    calls = [
+        ("eth_call", [{"to": t, "data": SYMBOL}, "latest"]) for t in (vault.asset, vault.quote)
+    ]
+    asset, quote = (_symbol(answer) for answer in chain.batch(calls))
+    return VaultEvidence(
+        vault=vault.vault,
+        evidence=gather(chain.batch, journal, system, first_block, head),
+        asset=asset,
+        quote=quote,
+    )
+
+
+def _symbol(answer: object) -> str:
+    """Return a token's symbol, or a plain word when it gives none."""
+    if not isinstance(answer, str):
+        return "token"
+    try:
+        return str(decode(["string"], bytes.fromhex(answer.removeprefix("0x")))[0])
+    except (DecodingError, ValueError):
+        return "token"
