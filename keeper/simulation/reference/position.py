@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""What a change of size does to entry and balance (`modules/position.vy`)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from keeper.units import div_ceil
+
+
+class Account(NamedTuple):
+    """The five numbers of an account, as stored (`ILiquidationRules.Account`)."""
+
+    assets: int = 0  # asset margin, asset units
+    quote: int = 0  # signed balance; negative is a loan from the pool
+    size: int = 0  # asset units, long positive
+    entry: int = 0  # quote paid for the position, sign of the size
+    funding_index_wad: int = 0  # of its side, when it was last settled
+
+
+EMPTY = Account()
+
+
+def flips(size: int, change: int) -> bool:
+    """Return whether the change turns a position around."""
+    return size * (size + change) < 0
+
+
+def changed(account: Account, size: int, cost: int, closing_cost: int) -> tuple[Account, int]:
+    """
+    Return the account with size and entry changed, and the profit that this realises, down.
+
+    `closing_cost` is the part of `cost` that closes, used when the position turns around.
+    """
+    before, entry = account.size, account.entry
+    after = before + size
+    if before == 0 or (before > 0) == (size > 0):
+        return account._replace(size=after, entry=entry + cost), 0
+    if flips(before, size):
+        return account._replace(size=after, entry=cost - closing_cost), -closing_cost - entry
+    closed = div_ceil(entry * abs(size), abs(before))
+    return account._replace(size=after, entry=entry - closed), -cost - closed

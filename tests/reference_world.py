@@ -1,0 +1,435 @@
+# SPDX-License-Identifier: MIT
+"""
+The contracts and the reference model side by side: every call goes to both.
+
+`Twins.call` makes a call on chain and in the model; result, refusal and the whole state must be
+the same to the unit. `Twins.compare` also holds both sides against conservation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import boa
+from eth_abi import decode
+from hypothesis import note
+
+from keeper.simulation.reference import (
+    Feed,
+    InsuranceFund,
+    LiquidityPool,
+    PriceOracle,
+    Reverted,
+    Round,
+    Source,
+    SpotMarket,
+    Terms,
+    Venue,
+)
+from keeper.snapshot import Margin, Market
+from keeper.units import price_divisor
+from tests import market_world
+from tests.venue_world import FEED_UNIT, World, world
+
+ERROR_STRING = bytes.fromhex("08c379a0")
+SPOT_FEE_WAD = 3 * 10**15
+MARGIN_FIELDS = tuple(Margin.__dataclass_fields__)
+MARKET_FIELDS = tuple(Market.__dataclass_fields__)
+
+# One call that reads all that is stored; each contract call of titanoboa costs a millisecond.
+READER = """
+# pragma version 0.4.3
+# pragma evm-version shanghai
+from ethereum.ercs import IERC20
+from interfaces import IInsuranceFund
+from interfaces import ILiquidationRules
+from interfaces import ILiquidityPool
+from interfaces import IPerpVenue
+from interfaces import ISpotMarket
+
+interface Pool:
+    def total_shares() -> uint256: view
+    def shares_of(owner: address) -> uint256: view
+    def holdings() -> (uint256, uint256): view
+
+interface Fund:
+    def held() -> uint256: view
+
+
+@external
+@view
+def stored(venue: IPerpVenue, spot: ISpotMarket, owner: address, owners: DynArray[address, 8]) -> (
+    DynArray[ILiquidationRules.Account, 8],
+    IPerpVenue.MarketState,
+    IPerpVenue.Reserves,
+    IPerpVenue.Shortfall[2],
+    uint256[7],
+):
+    accounts: DynArray[ILiquidationRules.Account, 8] = []
+    for each: address in owners:
+        accounts.append(staticcall venue.account(each))
+    pool: Pool = Pool(staticcall venue.POOL())
+    quote: uint256 = 0
+    assets: uint256 = 0
+    (quote, assets) = staticcall pool.holdings()
+    spot_assets: uint256 = 0
+    spot_quote: uint256 = 0
+    (spot_assets, spot_quote) = staticcall spot.reserves()
+    return (
+        accounts,
+        staticcall venue.state(),
+        staticcall venue.reserves(),
+        [staticcall venue.shortfall(False), staticcall venue.shortfall(True)],
+        [
+            quote,
+            assets,
+            staticcall pool.total_shares(),
+            staticcall pool.shares_of(owner),
+            staticcall Fund(staticcall venue.FUND()).held(),
+            spot_assets,
+            spot_quote,
+        ],
+    )
+
+
+@external
+@view
+def tokens(asset: IERC20, quote: IERC20, holders: DynArray[address, 4]) -> DynArray[uint256, 8]:
+    balances: DynArray[uint256, 8] = []
+    for each: address in holders:
+        balances.append(staticcall asset.balanceOf(each))
+        balances.append(staticcall quote.balanceOf(each))
+    return balances
+"""
+
+
+@lru_cache
+def reader_deployer() -> Any:
+    """Return the compiled reader, once in a run."""
+    return boa.loads_partial(READER)
+
+
+def reason_of(error: boa.BoaError) -> str:
+    """Return the reason string that a revert carries, or nothing."""
+    frame = error.stack_trace.last_frame
+    raised = getattr(frame, "vm_error", frame)
+    output = raised.args[0] if getattr(raised, "args", ()) else b""
+    if isinstance(output, bytes) and output.startswith(ERROR_STRING):
+        return str(decode(("string",), output[4:])[0])
+    return ""
+
+
+def outcome(
+    call: Callable[[], Any], refusal: type[Exception], reason: Callable[[Any], str]
+) -> tuple[Any, str | None]:
+    """Return what the call returned, or why it was refused."""
+    try:
+        return call(), None
+    except refusal as error:
+        return None, reason(error)
+
+
+class Twins:
+    """
+    A venue, its pool and fund, its oracle and a spot market, on chain and as the model.
+
+    Parameters
+    ----------
+    asset_decimals, quote_decimals : int
+        6 to 18.
+    price : int
+        Whole quote per whole asset at the start.
+    traders : sequence of str
+        Names of accounts with plenty of both tokens.
+    **changes : int
+        Terms that differ from `tests.venue_world.default_terms`.
+    """
+
+    def __init__(
+        self,
+        asset_decimals: int = 18,
+        quote_decimals: int = 6,
+        *,
+        price: int = 2_000,
+        traders: tuple[str, ...] = ("alice", "bob", "carol", "dave"),
+        **changes: int,
+    ) -> None:
+        self.world: World = world(
+            asset_decimals, quote_decimals, price=price, liquidity=0, **changes
+        )
+        chain, owner = self.world, self.world.owner
+        self.divisor = price_divisor(asset_decimals, quote_decimals)
+        self.chain_spot = market_world.deployer("SpotMarket.vy").deploy(
+            chain.asset.address, chain.quote.address, SPOT_FEE_WAD
+        )
+        self.asset_feed = Feed(8, price * FEED_UNIT, at=self.now)
+        self.quote_feed = Feed(8, FEED_UNIT, at=self.now)
+        self.oracle = PriceOracle(
+            Source(self.asset_feed, market_world.ASSET_MAX_AGE, 50),
+            Source(self.quote_feed, market_world.QUOTE_MAX_AGE, 25),
+            market_world.MAX_DEVIATION_BPS,
+        )
+        self.pool = LiquidityPool(self.oracle, self.divisor, str(chain.pool.address), owner)
+        self.fund = InsuranceFund(str(chain.fund.address), owner)
+        self.venue = Venue(
+            Terms(**chain.terms),
+            self.oracle,
+            self.pool,
+            self.fund,
+            at=self.now,
+            address=str(chain.venue.address),
+        )
+        self.pool.set_venue(owner, self.venue)
+        self.fund.register(owner, self.venue.address, True)
+        self.spot = SpotMarket(SPOT_FEE_WAD, owner)
+        self.traders = [chain.actor(name) for name in traders]
+        spenders = (self.chain_spot, chain.fund)
+        for account in (*self.traders, owner):
+            for spender in spenders:
+                market_world.fund(account, spender, chain.asset, chain.quote, amount=2**110)
+        self.reader = reader_deployer().deploy()
+        self.calls: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+
+    @property
+    def now(self) -> int:
+        """Return the chain's time."""
+        return int(boa.env.timestamp)
+
+    @property
+    def price_wad(self) -> int:
+        """Return the price that the model's feeds give, good or not."""
+        return self.oracle.try_read(at=self.now)[1].price_wad
+
+    # What moves both
+
+    def publish(self, asset: int, quote: int = FEED_UNIT) -> None:
+        """Publish prices in USD with 8 decimals."""
+        self.world.asset_feed.set_answer(asset)
+        self.world.quote_feed.set_answer(quote)
+        self.asset_feed.set_answer(asset, at=self.now)
+        self.quote_feed.set_answer(quote, at=self.now)
+
+    def publish_round(self, asset_round: Round) -> None:
+        """Publish exactly this round of the asset's feed."""
+        self.world.asset_feed.set_round(*asset_round)
+        self.asset_feed.set_round(asset_round)
+
+    def wait(self, seconds: int, *, fresh: bool = True) -> None:
+        """Let time pass; `fresh` feeds answer the same again."""
+        boa.env.time_travel(seconds=seconds)
+        if fresh:
+            asset, quote = self.asset_feed.last_round.answer, self.quote_feed.last_round.answer
+            self.publish(asset, quote)
+
+    # Calls
+
+    def call(self, name: str, on_chain: Callable[[], Any], in_model: Callable[[], Any]) -> bool:
+        """Make the call on both sides, compare, and return whether it was accepted."""
+        self.calls[name] += 1
+        result, reason = outcome(on_chain, boa.BoaError, reason_of)
+        expected, refusal = outcome(in_model, Reverted, lambda error: error.reason)
+        note(f"{name}: {expected if refusal is None else refusal}")
+        assert reason == refusal, f"{name}: the chain says {reason!r}, the model {refusal!r}"
+        assert plain(result) == expected, (name, result, expected)
+        if refusal is not None:
+            self.refused[f"{name}: {refusal}"] += 1
+        self.compare()
+        return refusal is None
+
+    def deposit(self, who: str, assets: int, quote: int) -> bool:
+        return self.call(
+            "deposit",
+            lambda: self.world.venue.deposit(assets, quote, sender=who),
+            lambda: self.venue.deposit(who, assets, quote, at=self.now),
+        )
+
+    def withdraw(self, who: str, assets: int, quote: int) -> bool:
+        return self.call(
+            "withdraw",
+            lambda: self.world.venue.withdraw(assets, quote, who, sender=who),
+            lambda: self.venue.withdraw(who, assets, quote, receiver=who, at=self.now),
+        )
+
+    def trade(self, who: str, size: int, limit: int | None = None, instrument: int = 0) -> bool:
+        if limit is None:
+            limit = market_world.MAX_UINT if size > 0 else 0
+        return self.call(
+            "trade",
+            lambda: self.world.venue.trade(instrument, size, limit, sender=who),
+            lambda: self.venue.trade(who, instrument, size, limit, at=self.now),
+        )
+
+    def liquidate(self, who: str, by: str) -> bool:
+        return self.call(
+            "liquidate",
+            lambda: self.world.venue.liquidate(who, sender=by),
+            lambda: self.venue.liquidate(by, who, at=self.now),
+        )
+
+    def accrue(self) -> bool:
+        return self.call("accrue", self.world.venue.accrue, lambda: self.venue.accrue(at=self.now))
+
+    def settle(self) -> bool:
+        return self.call("settle", self.world.venue.settle, lambda: self.venue.settle(at=self.now))
+
+    def pay_fund(self, who: str) -> bool:
+        return self.call(
+            "pay_fund",
+            lambda: self.world.venue.pay_fund(sender=who),
+            lambda: self.venue.pay_fund(who),
+        )
+
+    def collect(self) -> bool:
+        return self.call(
+            "collect",
+            lambda: self.world.fund.collect(self.venue.address),
+            lambda: self.fund.collect(self.venue),
+        )
+
+    def donate(self, who: str, quote: int) -> bool:
+        return self.call(
+            "donate",
+            lambda: self.world.fund.donate(quote, sender=who),
+            lambda: self.fund.donate(quote),
+        )
+
+    def register(self, who: str, allowed: bool) -> bool:
+        return self.call(
+            "register",
+            lambda: self.world.fund.register(self.venue.address, allowed, sender=who),
+            lambda: self.fund.register(who, self.venue.address, allowed),
+        )
+
+    def provide(self, who: str, quote: int, min_shares: int = 0) -> bool:
+        return self.call(
+            "provide",
+            lambda: self.world.pool.provide(quote, min_shares, sender=who),
+            lambda: self.pool.provide(who, quote, min_shares, at=self.now),
+        )
+
+    def remove(self, who: str, shares: int, min_quote: int = 0) -> bool:
+        return self.call(
+            "remove",
+            lambda: self.world.pool.remove(shares, min_quote, who, sender=who),
+            lambda: self.pool.remove(who, shares, min_quote, who, at=self.now),
+        )
+
+    def spot_buy(self, who: str, assets: int, max_quote: int = market_world.MAX_UINT) -> bool:
+        return self.call(
+            "spot buy",
+            lambda: self.chain_spot.buy(assets, max_quote, who, sender=who),
+            lambda: self.spot.buy(assets, max_quote, who),
+        )
+
+    def spot_sell(self, who: str, assets: int, min_quote: int = 0) -> bool:
+        return self.call(
+            "spot sell",
+            lambda: self.chain_spot.sell(assets, min_quote, who, sender=who),
+            lambda: self.spot.sell(assets, min_quote, who),
+        )
+
+    def spot_seed(self, who: str, assets: int, quote: int) -> bool:
+        return self.call(
+            "spot seed",
+            lambda: self.chain_spot.seed(assets, quote, sender=who),
+            lambda: self.spot.seed(who, assets, quote),
+        )
+
+    def spot_withdraw(self, who: str, assets: int, quote: int) -> bool:
+        return self.call(
+            "spot withdraw",
+            lambda: self.chain_spot.withdraw(assets, quote, who, sender=who),
+            lambda: self.spot.withdraw(who, assets, quote, who),
+        )
+
+    # Comparison
+
+    def compare(self) -> None:
+        """Compare all that is stored, and hold both sides against conservation of tokens."""
+        owners = [*self.traders, self.pool.address]
+        accounts, state, reserves, short, ledgers = self.reader.stored(
+            self.venue.address, self.chain_spot.address, self.world.owner, owners
+        )
+        assert [plain(each) for each in accounts] == [
+            tuple(self.venue.account(owner)) for owner in owners
+        ]
+        assert plain(state) == tuple(self.venue.state())
+        assert plain(reserves) == tuple(self.venue.reserves())
+        assert plain(short) == tuple(tuple(self.venue.shortfall(long)) for long in (False, True))
+        assert plain(ledgers) == (
+            *self.pool.holdings(),
+            self.pool.total_shares,
+            self.pool.shares_of.get(self.world.owner, 0),
+            self.fund.held,
+            *self.spot.reserves(),
+        )
+        self._compare_tokens()
+
+    def _compare_tokens(self) -> None:
+        """Held = sum of accounts + pool + fund, in the model; the same tokens on chain."""
+        venue, pool = self.venue, self.pool
+        everybody = [venue.account(owner) for owner in venue.owners if owner != pool.address]
+        quote = sum(each.quote for each in everybody) + venue.pool_claim + venue.fund_claim
+        assets = sum(each.assets for each in everybody) + venue.pool_assets
+        assert quote == venue.quote_held
+        holders = (venue.address, pool.address, self.fund.address, str(self.chain_spot.address))
+        held = self.reader.tokens(self.world.asset.address, self.world.quote.address, holders)
+        assert plain(held) == (
+            *(assets, quote),
+            *(pool.assets_held, pool.quote_held),
+            *(0, self.fund.held),
+            *self.spot.reserves(),
+        )
+
+    def compare_views(self, who: str, size: int, price_wad: int, ratio_bps: int) -> None:
+        """Compare every priced view at any price, for one account and one size."""
+        chain, at = self.world.venue, self.now
+        margin = self.venue.margin(who, price_wad, at=at)
+        assert plain(chain.margin(who, price_wad)) == record(margin, MARGIN_FIELDS)
+        market = self.venue.market(price_wad, at=at)
+        assert plain(chain.market(price_wad)) == record(market, MARKET_FIELDS)
+        free = self.venue.free_assets(who, price_wad, ratio_bps, at=at)
+        assert chain.free_assets(who, price_wad, ratio_bps) == free
+        quoted = self.venue.quote_trade(0, size, price_wad)
+        assert plain(chain.quote_trade(0, size, price_wad)) == quoted
+        cost = self.venue.hedge_cost(0, size, price_wad, at=at)
+        assert chain.hedge_cost(0, size, price_wad) == cost
+        failing = self.venue.liquidation(who, price_wad, at=at)
+        assert plain(chain.liquidation(who, price_wad)) == failing
+        assert chain.pool_equity_required(price_wad) == self.venue.pool_equity_required(price_wad)
+        assert self.world.pool.equity(price_wad) == self.pool.equity(price_wad, at=at)
+
+    def check_value(self, price_wad: int) -> None:
+        """Accounts and pool, both at closing, sum to what is held, less three roundings."""
+        venue, pool = self.venue, self.pool
+        divisor, twice = self.divisor, 2 * venue.terms.skew_scale
+        others = [owner for owner in venue.owners if owner != pool.address]
+        everybody = [venue._account_now(owner, self.now) for owner in others]
+        tokens = venue.quote_held - venue.fund_claim + pool.quote_held
+        assets = sum(each.assets for each in everybody) + venue.pool_assets + pool.assets_held
+        at_pool = pool.equity(price_wad, at=self.now)
+        closing = sum(
+            twice * ((each.quote - each.entry) * divisor + each.assets * price_wad)
+            + each.size * price_wad * (twice + venue.skew)
+            for each in everybody
+        )
+        held = twice * (tokens * divisor + assets * price_wad)
+        missing = held - twice * at_pool * divisor - closing
+        # Roundings: four in the pool's value, one of funding for each account.
+        assert 0 <= missing < (4 + len(everybody)) * twice * divisor
+
+
+def plain(value: Any) -> Any:
+    """Return structs and lists of titanoboa as tuples."""
+    if isinstance(value, list | tuple):
+        return tuple(plain(each) for each in value)
+    return value
+
+
+def record(value: Any, fields: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return a record as the tuple that a struct arrives as."""
+    return tuple(getattr(value, name) for name in fields)

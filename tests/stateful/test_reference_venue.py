@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: MIT
+"""
+The contracts and the reference model do the same, whatever users, prices and time do.
+
+After every call result, reason of a refusal and the whole state are compared to the unit, and
+tokens and value are conserved on both sides. The share of refused calls stays under 20 %.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import boa
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from keeper.simulation.reference import Round
+from tests.reference_world import Twins
+from tests.venue_world import FEED_UNIT
+
+calls: Counter[str] = Counter()
+refused: Counter[str] = Counter()
+
+whos = st.integers(0, 3)
+percents = st.integers(1, 100)
+
+
+class Markets(RuleBasedStateMachine):
+    """Four traders, a pool, a fund and a spot market, twice."""
+
+    decimals = (18, 6)
+
+    @initialize(
+        price=st.integers(20, 5_000),
+        liquidity=st.sampled_from([300, 1_000, 5_000]),
+        insurance=st.sampled_from([0, 1, 1_000]),
+        sizes=st.lists(st.integers(-90, 90), min_size=4, max_size=4),
+    )
+    def open(self, price: int, liquidity: int, insurance: int, sizes: list[int]) -> None:
+        """Start with a market that is already there; amounts in whole assets' worth."""
+        self.anchor = boa.env.anchor()
+        self.anchor.__enter__()
+        self.twins = twins = Twins(*self.decimals, price=price)
+        chain = twins.world
+        self.lot = chain.quotes(price)  # quote worth one whole asset
+        owner = chain.owner
+        twins.provide(owner, liquidity * self.lot)
+        if insurance:
+            twins.donate(owner, insurance * self.lot // 10)
+        twins.spot_seed(owner, chain.assets(200), 200 * self.lot)
+        for i, size in enumerate(sizes):
+            margin = abs(size) // 4 + 3
+            if i % 2:
+                twins.deposit(twins.traders[i], chain.assets(margin), 0)
+            else:
+                twins.deposit(twins.traders[i], 0, margin * self.lot)
+            if size:
+                twins.trade(twins.traders[i], chain.assets(size))
+
+    def teardown(self) -> None:
+        if hasattr(self, "anchor"):
+            calls.update(self.twins.calls)
+            refused.update(self.twins.refused)
+            self.anchor.__exit__(None, None, None)
+
+    # Traders
+
+    @rule(who=whos, units=st.integers(1, 10**9), in_assets=st.booleans())
+    def deposit(self, who: int, units: int, in_assets: bool) -> None:
+        """Add up to ten assets' worth, odd to the last unit."""
+        twins = self.twins
+        amount = units * (twins.world.assets(10) if in_assets else 10 * self.lot) // 10**9 + 1
+        twins.deposit(twins.traders[who], *((amount, 0) if in_assets else (0, amount)))
+
+    @rule(who=whos, share=st.integers(-(10**6), 10**6).filter(bool), leverage=st.integers(1, 6))
+    def trade(self, who: int, share: int, leverage: int) -> None:
+        """Trade a share of what equity carries at that leverage."""
+        twins, account = self.twins, self.twins.traders[who]
+        price = twins.price_wad
+        margin = twins.venue.margin(account, price, at=twins.now)
+        most = max(margin.equity, self.lot) * leverage * twins.divisor // price
+        size = share * min(most, twins.world.assets(120)) // 10**6
+        if twins.venue.account(account).size * size >= 0 and margin.equity < margin.initial:
+            size = -size  # who is short of margin reduces
+        least = twins.world.terms["min_size"]
+        if abs(margin.delta + size) < least:
+            size = least * (1 if size > 0 else -1) - margin.delta
+        twins.trade(account, size or least)
+
+    @rule(who=whos, turn=st.booleans())
+    def close(self, who: int, turn: bool) -> None:
+        """Close a position, or turn half of it around."""
+        twins, account = self.twins, self.twins.traders[who]
+        size = twins.venue.account(account).size
+        if size:
+            twins.trade(account, -size - size // 2 if turn else -size)
+
+    @rule(who=whos, worse_bps=st.integers(-20, 2_000))
+    def trade_with_limit(self, who: int, worse_bps: int) -> None:
+        """Close a third at a limit around the mark, which may refuse it."""
+        twins, account = self.twins, self.twins.traders[who]
+        size = -twins.venue.account(account).size // 3
+        if size:
+            sign = 1 if size > 0 else -1
+            curve, skew = twins.venue.curve, twins.venue.skew
+            scale = 2 * curve.skew_scale
+            fill = twins.price_wad * (scale + 2 * skew + size) // scale
+            twins.trade(account, size, fill * (10_000 + sign * worse_bps) // 10_000)
+
+    @rule(who=whos, percent=st.integers(1, 101))
+    def withdraw_assets(self, who: int, percent: int) -> None:
+        """Take of what is free; over 100 % is one unit too much."""
+        twins, account = self.twins, self.twins.traders[who]
+        free = twins.venue.free_assets(account, twins.price_wad, 0, at=twins.now)
+        if percent > 100:
+            twins.withdraw(account, free + 1, 0)
+        elif free * percent // 100:
+            twins.withdraw(account, free * percent // 100, 0)
+
+    @rule(who=whos, percent=st.integers(1, 101))
+    def withdraw_quote(self, who: int, percent: int) -> None:
+        """Take of what equity without profit leaves over initial margin, a loan included."""
+        twins, account = self.twins, self.twins.traders[who]
+        price = twins.price_wad
+        held = twins.venue._account_now(account, twins.now)
+        initial = twins.venue.margins.initial(abs(held.size), price)
+        spare = twins.venue._backing(held, price) - initial
+        quote = spare + 1 if percent > 100 else spare * percent // 100
+        if quote > 0:
+            twins.withdraw(account, 0, quote)
+
+    @rule(who=whos, by=whos)
+    def liquidate(self, who: int, by: int) -> None:
+        """Whoever fails, else one healthy account now and then; anyone may, also himself."""
+        twins = self.twins
+        failing = [
+            account
+            for account in twins.traders
+            if twins.venue.liquidation(account, twins.price_wad, at=twins.now)[0]
+        ]
+        if failing:
+            twins.liquidate(failing[who % len(failing)], twins.traders[by])
+        elif who == by:
+            twins.liquidate(twins.traders[who], twins.traders[by])
+
+    # What anyone may do
+
+    @rule(what=st.sampled_from(["accrue", "settle", "collect", "donate"]), percent=percents)
+    def poke(self, what: str, percent: int) -> None:
+        twins = self.twins
+        if what == "accrue":
+            twins.accrue()
+        elif what == "settle":
+            twins.settle()
+        elif what == "donate":
+            twins.donate(twins.traders[percent % 4], percent * self.lot // 50 + 1)
+        elif twins.venue.fund_claim:
+            twins.collect()
+
+    @rule(who=whos, permille=st.integers(-300, 300).filter(bool))
+    def spot(self, who: int, permille: int) -> None:
+        twins, account = self.twins, self.twins.traders[who]
+        reserve = twins.spot.assets_reserve
+        size = abs(permille) * reserve // 1_000 + 7
+        if permille > 0:
+            twins.spot_buy(account, size, twins.spot.quote_buy(size))
+        else:
+            twins.spot_sell(account, size, twins.spot.quote_sell(size))
+
+    # The owner
+
+    @rule(percent=st.integers(-40, 60).filter(bool))
+    def provide(self, percent: int) -> None:
+        """Provide a share of equity, or remove one of the shares (negative)."""
+        twins, owner = self.twins, self.twins.world.owner
+        equity = twins.pool.equity(twins.price_wad, at=twins.now)
+        if percent > 0:
+            if equity > 0:
+                twins.provide(owner, max(equity, self.lot) * percent // 100 + 1)
+        else:
+            shares = twins.pool.total_shares * -percent // 100
+            if shares:
+                twins.remove(owner, shares)
+
+    @rule(percent=percents, out=st.booleans())
+    def spot_liquidity(self, percent: int, out: bool) -> None:
+        twins, owner = self.twins, self.twins.world.owner
+        assets, quote = (reserve * percent // 300 + 1 for reserve in twins.spot.reserves())
+        if out:
+            twins.spot_withdraw(owner, assets, quote)
+        else:
+            twins.spot_seed(owner, assets, quote)
+
+    # Prices and time
+
+    @rule(change_bps=st.integers(-3_000, 4_000), peg_bps=st.integers(-200, 200))
+    def price(self, change_bps: int, peg_bps: int) -> None:
+        twins = self.twins
+        answer = twins.asset_feed.last_round.answer * (10_000 + change_bps) // 10_000
+        answer = max(FEED_UNIT, min(10**6 * FEED_UNIT, answer))
+        twins.publish(answer, FEED_UNIT * (10_000 + peg_bps) // 10_000)
+
+    @rule(seconds=st.one_of(st.integers(1, 3_600), st.integers(3_600, 400_000)))
+    def wait(self, seconds: int) -> None:
+        self.twins.wait(seconds)
+
+    # What is refused
+
+    @rule(who=whos, what=st.integers(0, 11))
+    def refuse(self, who: int, what: int) -> None:
+        """Nonsense and strangers; each with its own reason."""
+        twins, me = self.twins, self.twins.traders[who]
+        size = twins.world.terms["min_size"]
+        attempts = (
+            lambda: twins.deposit(me, 0, 0),
+            lambda: twins.withdraw(me, 0, 0),
+            lambda: twins.withdraw(me, 2**100, 0),
+            lambda: twins.withdraw(me, 0, 2**126),
+            lambda: twins.trade(me, 0),
+            lambda: twins.trade(me, 5 * twins.world.terms["max_side"]),
+            lambda: twins.trade(me, size, instrument=1),
+            lambda: twins.trade(me, 2 * twins.world.terms["max_side"]),
+            lambda: twins.pay_fund(me),
+            lambda: twins.provide(me, 1),
+            lambda: twins.spot_buy(me, 2**119),
+            lambda: twins.liquidate(twins.pool.address, me),
+        )
+        attempts[what]()
+
+    @rule(who=whos, fault=st.integers(0, 5))
+    def refuse_bad_price(self, who: int, fault: int) -> None:
+        """One call while the feed is broken; then it answers again."""
+        twins, me, now = self.twins, self.twins.traders[who], self.twins.now
+        last = twins.asset_feed.last_round
+        number, answer = last.round_id + 1, last.answer
+        broken = (
+            Round(number, 0, now, now, number),
+            Round(number, -1, now, now, number),
+            Round(number, answer, now, now + 1, number),
+            Round(number, answer, now, 0, number),
+            Round(number, answer, now, now, number - 1),
+            Round(number, answer, now, now - 3_601, number),
+        )
+        twins.publish_round(broken[fault])
+        if who % 2:
+            twins.accrue()
+        else:
+            held = twins.venue.account(me)  # who owes nothing needs no price
+            twins.withdraw(me, held.assets, max(held.quote, 0) or 1)
+        twins.publish(answer)
+
+    # What always holds
+
+    @invariant()
+    def value_is_conserved(self) -> None:
+        if hasattr(self, "twins"):
+            self.twins.check_value(self.twins.price_wad)
+
+    @invariant()
+    def positions_are_bounded(self) -> None:
+        if hasattr(self, "twins"):
+            venue = self.twins.venue
+            assert max(venue.longs, venue.shorts) <= venue.terms.max_side
+            sizes = [abs(venue.account(each).size) for each in self.twins.traders]
+            assert all(size == 0 or size >= venue.terms.min_size for size in sizes)
+
+    @rule(
+        who=st.integers(0, 4),
+        size=st.integers(-(10**6), 10**6),
+        price_bps=st.integers(1_000, 40_000),
+        ratio_bps=st.sampled_from([0, 10_000, 48_000, 67_000]),
+    )
+    def views(self, who: int, size: int, price_bps: int, ratio_bps: int) -> None:
+        """Every view agrees, at the price of now and at others."""
+        twins = self.twins
+        account = twins.pool.address if who == 4 else twins.traders[who]
+        size = size * twins.world.assets(200) // 10**6
+        price = twins.price_wad * price_bps // 10_000
+        twins.compare_views(account, size, price, ratio_bps)
+
+
+class SmallAsset(Markets):
+    """An asset of 8 and a quote of 18 decimals."""
+
+    decimals = (8, 18)
+
+
+class SmallBoth(Markets):
+    """Six decimals each."""
+
+    decimals = (6, 6)
+
+
+# A quarter of the profile's examples each: an example costs a second.
+QUICK = settings(
+    max_examples=max(settings.default.max_examples // 4, 1),
+    stateful_step_count=settings.default.stateful_step_count,
+)
+TestMarkets = Markets.TestCase
+TestMarkets.settings = QUICK
+TestSmallAsset = SmallAsset.TestCase
+TestSmallAsset.settings = QUICK
+TestSmallBoth = SmallBoth.TestCase
+TestSmallBoth.settings = QUICK
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _report() -> Any:
+    yield
+    total, no = sum(calls.values()), sum(refused.values())
+    print(f"\n{total} calls, {no} refused ({no / max(total, 1):.1%}); {dict(calls)}")
+    print("refused:", dict(refused.most_common()))
+    assert no <= total // 5
