@@ -53,22 +53,25 @@ def named(field: Mapping[str, Any], value: Any) -> Any:
 
 def call_data(contract: str, function: str, *arguments: Any) -> bytes:
     """Return the data of a call."""
-    types = [type_of(field) for field in _function(contract, function)["inputs"]]
+    entry = _function(contract, function, len(arguments))
+    types = [type_of(field) for field in entry["inputs"]]
     return keccak(text=f"{function}({','.join(types)})")[:4] + encode(types, arguments)
 
 
 def answer(contract: str, function: str, words: bytes) -> Any:
     """Return what a view gave: one value, or a tuple of them."""
-    fields = _function(contract, function)["outputs"]
+    fields = _function(contract, function, None)["outputs"]
     values = decode([type_of(field) for field in fields], words)
     read = tuple(named(field, value) for field, value in zip(fields, values, strict=True))
     return read[0] if len(read) == 1 else read
 
 
 @cache
-def _function(contract: str, function: str) -> dict[str, Any]:
-    """Return the entry of a function; none of ours is overloaded."""
+def _function(contract: str, function: str, arguments: int | None) -> dict[str, Any]:
+    """Return the entry of a function; those of one name differ in how much they ask for."""
     for entry in load(contract):
-        if entry["type"] == "function" and entry["name"] == function:
+        if entry["type"] != "function" or entry["name"] != function:
+            continue
+        if arguments is None or len(entry["inputs"]) == arguments:
             return entry
-    raise LookupError(f"{contract} has no function {function}")
+    raise LookupError(f"{contract} has no function {function} of {arguments} arguments")

@@ -26,3 +26,10 @@ def test_answer__struct__has_named_fields():
 def test_call_data__unknown_function__refused():
     with pytest.raises(LookupError, match="HedgeVault has no function nothing"):
         abi.call_data("HedgeVault", "nothing")
+
+
+def test_call_data__two_of_one_name__chosen_by_the_number_of_arguments():
+    holder = "0x" + "11" * 20
+    plain = abi.call_data("HedgeVault", "deposit", 1, holder)
+    assert len(plain) == 4 + 64
+    assert plain[:4].hex() == "6e553f65"  # deposit(uint256,address) of ERC-4626
