@@ -29,7 +29,7 @@ TICK_SECS: Final = 0.15
 QUIET_TIMEOUT: Final = 45.0  # seconds for a block's work; a tick takes a tenth of one
 STOP_TIMEOUT: Final = 15.0  # seconds to finish the job at hand
 POLL_INTERVAL: Final = 0.01  # seconds
-LOG_TAIL: Final = 3  # lines of the keeper's log in an error
+LAST_WORDS: Final = 200  # characters of the keeper's log in an error
 
 CONFIG: Final = """\
 # Written by the demo. A keeper of your own starts from `hedgevault init`.
@@ -163,11 +163,11 @@ class KeeperProcess:
         deadline = time.monotonic() + QUIET_TIMEOUT
         while time.monotonic() < deadline:
             if self._process is None or self._process.poll() is not None:
-                raise ScriptError(f"the keeper ended by itself: {self._log_tail()}")
+                raise ScriptError(f"the keeper ended by itself: {self._last_words()}")
             if self._seen_block() == head():
                 return
             time.sleep(POLL_INTERVAL)
-        raise ScriptError(f"the keeper did nothing for {QUIET_TIMEOUT:.0f} s: {self._log_tail()}")
+        raise ScriptError(f"the keeper did nothing for {QUIET_TIMEOUT:.0f} s: {self._last_words()}")
 
     def wait_until_sending(self, timeout_secs: float) -> bool:
         """Wait until a node has a transaction whose end is not known yet; tell if there is one."""
@@ -199,6 +199,8 @@ class KeeperProcess:
         except sqlite3.OperationalError:
             return []
 
-    def _log_tail(self) -> str:
-        lines = self._log_path.read_text(errors="replace").strip().splitlines()
-        return " | ".join(line.strip() for line in lines[-LOG_TAIL:]) or "it said nothing"
+    def _last_words(self) -> str:
+        """Return the end of what it said, short enough for one line, and where the rest is."""
+        lines = self._log_path.read_text(errors="replace").strip().splitlines() or ["nothing"]
+        said = lines[-1] if len(lines[-1]) <= LAST_WORDS else f"{lines[-1][:LAST_WORDS]} ..."
+        return f"it said last: {said} (see {self._log_path})"
