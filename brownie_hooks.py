@@ -24,6 +24,7 @@ import hashlib
 import os
 import re
 import sysconfig
+import warnings
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path, PurePath
@@ -215,5 +216,15 @@ def _install_nodes() -> None:
     CONFIG.networks["development"]["cmd_settings"]["gas_limit"] = BLOCK_GAS_LIMIT
 
 
+def _silence_brownie() -> None:
+    """Hide what Brownie warns of its own doing; users can neither cause nor mend it."""
+    for message in (
+        r"rpc\.\w+ should not be called directly",  # it calls so itself on every connection
+        "Development network has a block height",  # a node that was there before: on purpose
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
 _install_compiler()
 _install_nodes()
+_silence_brownie()

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from brownie import accounts, network, web3
 
-TEST_MNEMONIC: Final = "test test test test test test test test test test test junk"
+from keeper.local_node import TEST_MNEMONIC
+
 LOCAL_CHAIN_IDS: Final = frozenset({1337, 31337})  # Ganache and Anvil
 ACCOUNT_VARIABLE: Final = "HEDGEVAULT_ACCOUNT"
 ROLES: Final = {  # index of the test mnemonic

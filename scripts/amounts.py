@@ -6,9 +6,6 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-WAD = 10**18
-BPS = 10_000
-
 
 class AmountError(Exception):
     """What was typed is no amount; the text is one line for the user."""

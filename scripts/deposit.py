@@ -14,8 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from keeper.units import BPS, mul_div_up
 from scripts.accounts import confirm, signer
-from scripts.amounts import BPS, parse, show, show_bps
+from scripts.amounts import parse, show, show_bps
 from scripts.calls import ScriptError, ask, contract, current, for_people, quiet, send
 from scripts.deployments import Deployment
 
@@ -54,7 +55,7 @@ def main(amount: str | None = None, account_name: str | None = None) -> None:
         f"and receives  {show(offer.shares, share_decimals)} shares, "
         f"worth {show(offer.value, decimals)} {symbol}\n"
         f"The charge of {show(offer.charge, decimals)} {symbol} "
-        f"({show_bps(-(-offer.charge * BPS // assets))}) stays in the vault."
+        f"({show_bps(mul_div_up(offer.charge, BPS, assets))}) stays in the vault."
     )
     confirm(f"approve and deposit {show(assets, decimals)} {symbol} from {account}")
     shares = deposit(deployment, account, assets)

@@ -15,13 +15,13 @@ from typing import Any, Final
 
 from brownie import web3
 
+from keeper.units import BPS, DAY_SECS, mul_div_up
 from scripts.accounts import confirm, signer
-from scripts.amounts import BPS, parse_bps, show_bps
+from scripts.amounts import parse_bps, show_bps
 from scripts.calls import ScriptError, contract, current, for_people, quiet, send
 from scripts.deployments import Deployment
 
 STEP_BPS: Final = 2_500  # in a day, as HedgeBook.vy has it
-DAY_SECS: Final = 86_400
 
 
 @for_people
@@ -71,7 +71,7 @@ def check(deployment: Deployment, account: Any, ratio_bps: int) -> None:
             f"by {show_bps(STEP_BPS)} a day after the last change"
         )
     thresholds = int(contract(deployment, "PriceOracle").deviation_thresholds_bps())
-    least, charge = -(-ratio_bps * thresholds // BPS), int(vault.base_charge_bps())
+    least, charge = mul_div_up(ratio_bps, thresholds, BPS), int(vault.base_charge_bps())
     if charge < least:
         raise ScriptError(
             f"the vault's base charge of {show_bps(charge)} covers less than the "

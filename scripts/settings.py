@@ -15,6 +15,7 @@ from typing import Any
 from eth_utils.address import is_checksum_address
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from keeper.units import BPS, mul_div_up
 from scripts import terms
 from scripts.terms import Limits, VenueTerms
 
@@ -101,7 +102,7 @@ class Settings(_Record):
     def least_base_charge_bps(self) -> int:
         """Return hedge ratio times deviation thresholds, rounded up (attack A-20)."""
         thresholds = self.asset_feed.threshold_bps + self.quote_feed.threshold_bps
-        return -(-self.hedge_ratio_bps * thresholds // 10_000)
+        return mul_div_up(self.hedge_ratio_bps, thresholds, BPS)
 
     def doubles(self) -> list[str]:
         """Return the names of what would be a test double."""

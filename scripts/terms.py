@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from typing import Final
 
-WAD: Final = 10**18
+from keeper.units import WAD
+
 PER_CENT: Final = 10**16  # WAD
 BASIS_POINT: Final = 10**14  # WAD
 

@@ -22,8 +22,9 @@ from brownie import web3
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
+from keeper.units import BPS, mul_div_up
 from scripts.accounts import is_local
-from scripts.amounts import BPS, show_bps
+from scripts.amounts import show_bps
 from scripts.calls import (
     RefusedError,
     artefacts,
@@ -240,7 +241,7 @@ def _limits(deployment: Deployment) -> list[Finding]:
     state, oracle_arguments = book.state().dict(), deployment["PriceOracle"].arguments
     terms = deployment["LiquidationRules"].arguments[2]
     now = int(state["hedge_ratio_bps"])
-    least = -(-now * int(oracle.deviation_thresholds_bps()) // BPS)
+    least = mul_div_up(now, int(oracle.deviation_thresholds_bps()), BPS)
     thresholds = int(oracle_arguments[0][2]) + int(oracle_arguments[2][2])
     found = [
         _same("LiquidationRules", "terms", rules.terms(), terms),

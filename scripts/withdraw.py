@@ -14,8 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from keeper.units import BPS, mul_div_up
 from scripts.accounts import confirm, signer
-from scripts.amounts import BPS, parse, show, show_bps
+from scripts.amounts import parse, show, show_bps
 from scripts.calls import ScriptError, ask, contract, current, for_people, quiet, send
 from scripts.deployments import Deployment
 
@@ -56,7 +57,7 @@ def main(amount: str | None = None, account_name: str | None = None) -> None:
         f"{show(offer.idle, decimals)} from idle, "
         f"{show(offer.margin, decimals)} from margin\n"
         f"The charge of {show(offer.charge, decimals)} {symbol} "
-        f"({show_bps(-(-offer.charge * BPS // offer.assets))}) stays in the vault."
+        f"({show_bps(mul_div_up(offer.charge, BPS, offer.assets))}) stays in the vault."
     )
     confirm(f"withdraw {show(offer.assets, decimals)} {symbol} to {account}")
     paid = withdraw(deployment, account, assets)

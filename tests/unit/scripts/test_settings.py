@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import pytest
 
+from keeper.units import WAD
 from scripts import settings, terms
 from scripts.settings import Settings, SettingsError
 from tests.script_world import ROOT
@@ -83,8 +84,8 @@ def test_limits__margin_levels__survive_the_rises_they_promise(ratio_bps, rise):
     """The docstring's formula: a fully hedged short, asset margin only, nobody acting."""
     venue, limits = terms.venue_terms(18, 6), terms.limits(18)
     size_share = 300 * 10**18 / venue.skew_scale  # a vault of 300 ETH
-    initial = venue.initial_base_wad / terms.WAD + venue.initial_slope_wad / terms.WAD * size_share
-    maintenance = venue.maintenance_share_wad / terms.WAD * initial
+    initial = venue.initial_base_wad / WAD + venue.initial_slope_wad / WAD * size_share
+    maintenance = venue.maintenance_share_wad / WAD * initial
     equity = getattr(limits, ratio_bps) / 10_000 * maintenance
     after = equity * (1 + rise) - rise  # equity is asset margin after the haircut
     assert after > maintenance * (1 + rise)
