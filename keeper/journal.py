@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -176,6 +176,16 @@ class Tx:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A decision to write, with its inputs."""
+
+    snapshot: Snapshot
+    memory: Memory
+    decision: Decision
+    figures: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRow:
     """A decision with all that it rested on."""
 
@@ -235,63 +245,70 @@ class Journal:
 
     # Ticks and decisions
 
-    def begin_tick(self, job: str, now: float) -> int:
-        """Write that a tick has begun and return its number."""
-        with self._engine.begin() as db:
-            return _key(db.execute(_ticks.insert().values(job=job, started_at=now)))
+    def open_tick(
+        self, job: str, started: float, block: Block, entries: Sequence[Entry], policy: Policy
+    ) -> tuple[int, list[int]]:
+        """
+        Write a tick with its decisions, and that it is still at work.
 
-    def see_block(self, tick_id: int, block: Block) -> None:
-        """Write which block the tick rests on."""
-        self._update_tick(
-            tick_id,
-            block_number=block.number,
-            block_hash=block.hash,
-            parent_hash=block.parent_hash,
-            block_at=block.at,
-        )
+        Returns
+        -------
+        tuple[int, list[int]]
+            The row of the tick and those of the decisions, in the order given.
+        """
+        return self._write_tick(policy, entries, **_seen(job, started, block))
+
+    def write_tick(  # one row, written at once
+        self,
+        job: str,
+        started: float,
+        block: Block,
+        entries: Sequence[Entry],
+        policy: Policy,
+        ended: float,
+        requests: int,
+    ) -> tuple[int, list[int]]:
+        """Write a tick that has nothing to send, whole, with one commit."""
+        done = {"ended_at": ended, "requests": requests, "result": "ok", "detail": ""}
+        return self._write_tick(policy, entries, **_seen(job, started, block), **done)
+
+    def write_fault(  # one row, written at once
+        self, job: str, started: float, ended: float, requests: int, result: str, detail: str
+    ) -> int:
+        """Write a tick that failed before it decided anything."""
+        with self._engine.begin() as db:
+            row = _ticks.insert().values(
+                job=job,
+                started_at=started,
+                ended_at=ended,
+                requests=requests,
+                result=result,
+                detail=detail,
+            )
+            return _key(db.execute(row))
+
+    def _write_tick(
+        self, policy: Policy, entries: Sequence[Entry], **values: Any
+    ) -> tuple[int, list[int]]:
+        text = policy.encode()
+        digest = keccak(text).hex()
+        with self._engine.begin() as db:
+            tick_id = _key(db.execute(_ticks.insert().values(**values)))
+            row = {"hash": digest, "text": text.decode()}
+            db.execute(upsert(_policies).values(**row).on_conflict_do_nothing())
+            decided = [_decision_values(tick_id, digest, entry) for entry in entries]
+            if not decided:
+                return tick_id, []
+            insert = _decisions.insert().returning(_decisions.c.id, sort_by_parameter_order=True)
+            return tick_id, [int(found[0]) for found in db.execute(insert, decided)]
 
     def end_tick(
         self, tick_id: int, now: float, requests: int, result: str, detail: str = ""
     ) -> None:
-        """Write how the tick ended."""
-        self._update_tick(tick_id, ended_at=now, requests=requests, result=result, detail=detail)
-
-    def _update_tick(self, tick_id: int, **values: Any) -> None:
+        """Write how a tick that was opened ended."""
         with self._engine.begin() as db:
+            values = {"ended_at": now, "requests": requests, "result": result, "detail": detail}
             db.execute(_ticks.update().where(_ticks.c.id == tick_id).values(**values))
-
-    def record(
-        self,
-        tick_id: int,
-        snapshot: Snapshot,
-        policy: Policy,
-        memory: Memory,
-        decision: Decision,
-        figures: Mapping[str, Any],
-    ) -> int:
-        """Write a decision with its inputs and return its row."""
-        text = policy.encode()
-        digest = keccak(text).hex()
-        plan = encode_plan(decision.plan) if isinstance(decision, Rebalance) else None
-        with self._engine.begin() as db:
-            row = {"hash": digest, "text": text.decode()}
-            db.execute(upsert(_policies).values(**row).on_conflict_do_nothing())
-            inserted = db.execute(
-                _decisions.insert().values(
-                    tick_id=tick_id,
-                    vault=snapshot.vault.vault,
-                    decision_id=decision.decision_id.hex(),
-                    kind=type(decision).__name__.lower(),
-                    reason=decision.reason,
-                    words=zlib.compress(snapshot.words, 6),
-                    policy_hash=digest,
-                    memory_before=memory.encode().decode(),
-                    memory_after=decision.memory.encode().decode(),
-                    plan=plan,
-                    figures=json.dumps(dict(figures), sort_keys=True),
-                )
-            )
-            return _key(inserted)
 
     def object_to(self, decision_row: int, objection: str) -> None:
         """Write why a plan was not sent."""
@@ -459,6 +476,34 @@ def _configure(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _seen(job: str, started: float, block: Block) -> dict[str, Any]:
+    return {
+        "job": job,
+        "started_at": started,
+        "block_number": block.number,
+        "block_hash": block.hash,
+        "parent_hash": block.parent_hash,
+        "block_at": block.at,
+    }
+
+
+def _decision_values(tick_id: int, policy_hash: str, entry: Entry) -> dict[str, Any]:
+    decision = entry.decision
+    return {
+        "tick_id": tick_id,
+        "vault": entry.snapshot.vault.vault,
+        "decision_id": decision.decision_id.hex(),
+        "kind": type(decision).__name__.lower(),
+        "reason": decision.reason,
+        "words": zlib.compress(entry.snapshot.words, 1),
+        "policy_hash": policy_hash,
+        "memory_before": entry.memory.encode().decode(),
+        "memory_after": decision.memory.encode().decode(),
+        "plan": encode_plan(decision.plan) if isinstance(decision, Rebalance) else None,
+        "figures": json.dumps(dict(entry.figures), sort_keys=True),
+    }
 
 
 def _key(result: sa.CursorResult[Any]) -> int:

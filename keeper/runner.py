@@ -29,9 +29,9 @@ from keeper.errors import (
     meaning,
 )
 from keeper.guard import Safety, objection
-from keeper.journal import Journal, Tx, TxState
+from keeper.journal import Entry, Journal, Tx, TxState
 from keeper.plan import calldata
-from keeper.policy import Policy
+from keeper.policy import Memory, Policy
 from keeper.risk import Risk, assess
 from keeper.snapshot import Address, Snapshot
 from keeper.strategy import Decision, Hold, Rebalance, Refuse, decide
@@ -109,10 +109,18 @@ class Verdict:
     """One vault in one tick."""
 
     snapshot: Snapshot
+    memory: Memory
     decision: Decision
-    row: int
     risk: Risk | None
+    row: int = 0  # in the journal
     note: str = ""  # what became of the plan
+
+    def entry(self) -> Entry:
+        """Return what goes into the journal."""
+        figures = figures_of(self.risk) if self.risk is not None else {}
+        return Entry(
+            snapshot=self.snapshot, memory=self.memory, decision=self.decision, figures=figures
+        )
 
     def figures(self) -> dict[str, Any]:
         """Return what goes into the canonical line."""
@@ -131,8 +139,11 @@ class Verdict:
 class TickReport:
     """What a tick saw and did."""
 
-    tick_id: int
-    reading: Reading
+    job: str
+    started: float  # wall clock
+    asked: int  # requests made before it
+    tick_id: int | None = None
+    reading: Reading | None = None
     verdicts: list[Verdict] = field(default_factory=list)
     sent: list[Tx] = field(default_factory=list)
     waiting: list[Tx] = field(default_factory=list)
@@ -177,6 +188,7 @@ class Keeper:
         self._signer = signer
         self._wall = wall
         self._log = log if log is not None else structlog.get_logger("keeper")
+        self._memories: dict[Address, Memory] = {}  # of the last decisions; the journal has them
 
     @property
     def sender(self) -> Address | None:
@@ -194,24 +206,13 @@ class Keeper:
         Halt
             If a person must look.
         """
-        started, asked = self._wall(), self._chain.requests
-        tick_id = self._journal.begin_tick(job, started)
+        report = TickReport(job=job, started=self._wall(), asked=self._chain.requests)
         try:
-            report = self._cycle(tick_id, deadline)
+            self._cycle(report, deadline)
         except KeeperError as error:
-            self._end(tick_id, started, asked, error)
-            self._log.warning(
-                job,
-                tick=tick_id,
-                result=_result(error),
-                kind=type(error).__name__,
-                error=str(error),
-                requests=self._chain.requests - asked,
-                secs=round(self._wall() - started, 3),
-            )
+            self._end_badly(report, error)
             raise
-        self._end(tick_id, started, asked, None)
-        self._log_line(job, report, started, asked)
+        self._log_line(report)
         return report
 
     def watch(self, deadline: Deadline) -> TickReport | None:
@@ -246,42 +247,58 @@ class Keeper:
 
     # The cycle
 
-    def _cycle(self, tick_id: int, deadline: Deadline) -> TickReport:
+    def _cycle(self, report: TickReport, deadline: Deadline) -> None:
         open_ones = self._journal.in_flight()
         reading = self._read(open_ones, deadline)
-        self._journal.see_block(tick_id, reading.block)
-        waiting = self._resolve(open_ones, reading, deadline)
-        report = TickReport(tick_id=tick_id, reading=reading, waiting=waiting)
-        for snapshot in reading.snapshots:
-            report.verdicts.append(self._judge(tick_id, snapshot))
-        self._act(report, deadline)
-        return report
+        report.reading = reading
+        report.waiting = self._resolve(open_ones, reading, deadline)
+        report.verdicts = [self._judge(snapshot) for snapshot in reading.snapshots]
+        wanted = [v for v in report.verdicts if isinstance(v.decision, Rebalance)]
+        self._record(report, reading, finished=not wanted)
+        if wanted and report.tick_id is not None:
+            self._act(report, reading, wanted, deadline)
+            self._journal.end_tick(report.tick_id, *self._spent_on(report), "ok")
+
+    def _record(self, report: TickReport, reading: Reading, *, finished: bool) -> None:
+        """Write the decisions before anything is done about them; one commit when nothing is."""
+        entries = [verdict.entry() for verdict in report.verdicts]
+        what = (report.job, report.started, reading.block, entries, self._orders.policy)
+        if finished:
+            report.tick_id, rows = self._journal.write_tick(*what, *self._spent_on(report))
+        else:
+            report.tick_id, rows = self._journal.open_tick(*what)
+        for verdict, row in zip(report.verdicts, rows, strict=True):
+            verdict.row = row
+            self._memories[verdict.snapshot.vault.vault] = verdict.decision.memory
+
+    def _spent_on(self, report: TickReport) -> tuple[float, int]:
+        """Return the time now and the requests that a tick has made."""
+        return max(self._wall(), report.started), self._chain.requests - report.asked
 
     def _read(self, open_ones: list[Tx], deadline: Deadline) -> Reading:
         watched = [tx.tx_hash for tx in open_ones if tx.tx_hash is not None]
         return self._chain.read(self._orders.vaults, self.sender, watched, deadline)
 
-    def _judge(self, tick_id: int, snapshot: Snapshot) -> Verdict:
-        memory = self._journal.memory(snapshot.vault.vault)
+    def _judge(self, snapshot: Snapshot) -> Verdict:
+        vault = snapshot.vault.vault
+        memory = self._memories.get(vault)
+        if memory is None:
+            memory = self._journal.memory(vault)
         decision = decide(snapshot, self._orders.policy, memory)
-        usable = snapshot.vault.price_wad > 0
-        risk = assess(snapshot.vault) if usable else None
-        figures = figures_of(risk) if risk is not None else {}
-        row = self._journal.record(
-            tick_id, snapshot, self._orders.policy, memory, decision, figures
-        )
-        return Verdict(snapshot=snapshot, decision=decision, row=row, risk=risk)
+        risk = assess(snapshot.vault) if snapshot.vault.price_wad > 0 else None
+        return Verdict(snapshot=snapshot, memory=memory, decision=decision, risk=risk)
 
-    def _act(self, report: TickReport, deadline: Deadline) -> None:
-        nonce = report.reading.nonce
-        wanted = [v for v in report.verdicts if isinstance(v.decision, Rebalance)]
+    def _act(
+        self, report: TickReport, reading: Reading, wanted: list[Verdict], deadline: Deadline
+    ) -> None:
+        nonce = reading.nonce
         wanted.sort(key=lambda v: not (isinstance(v.decision, Rebalance) and v.decision.urgent))
         for verdict in wanted:
             why_not = self._objection(verdict, report)
             if why_not is not None:
                 self._drop(verdict, why_not)
                 continue
-            tx = self._execute(verdict, report.reading, nonce, deadline)
+            tx = self._execute(verdict, reading, nonce, deadline)
             if tx is None:
                 continue
             report.sent.append(tx)
@@ -509,26 +526,37 @@ class Keeper:
 
     # Records
 
-    def _end(self, tick_id: int, started: float, asked: int, error: KeeperError | None) -> None:
-        self._journal.end_tick(
-            tick_id,
-            max(self._wall(), started),
-            self._chain.requests - asked,
-            "ok" if error is None else _result(error),
-            "" if error is None else str(error),
+    def _end_badly(self, report: TickReport, error: KeeperError) -> None:
+        ended, requests = self._spent_on(report)
+        result = _result(error)
+        if report.tick_id is None:
+            report.tick_id = self._journal.write_fault(
+                report.job, report.started, ended, requests, result, str(error)
+            )
+        else:
+            self._journal.end_tick(report.tick_id, ended, requests, result, str(error))
+        self._log.warning(
+            report.job,
+            tick=report.tick_id,
+            result=result,
+            kind=type(error).__name__,
+            error=str(error),
+            requests=requests,
+            secs=round(ended - report.started, 3),
         )
 
-    def _log_line(self, job: str, report: TickReport, started: float, asked: int) -> None:
-        block = report.reading.block
+    def _log_line(self, report: TickReport) -> None:
         said = [verdict.figures() for verdict in report.verdicts]
+        ended, requests = self._spent_on(report)
+        block = report.reading.block if report.reading is not None else None
         self._log.info(
-            job,
+            report.job,
             tick=report.tick_id,
             result="ok",
-            block=block.number,
-            block_at=block.at,
-            requests=self._chain.requests - asked,
-            secs=round(self._wall() - started, 3),
+            block=block.number if block is not None else None,
+            block_at=block.at if block is not None else None,
+            requests=requests,
+            secs=round(ended - report.started, 3),
             sent=[f"{tx.state} {tx.tx_hash}" for tx in report.sent],
             waiting=[tx.tx_hash for tx in report.waiting],
             **(said[0] if len(said) == 1 else {"vaults": said}),

@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from keeper.errors import ConfigInvalid, InvariantBroken
-from keeper.journal import STEPS, Journal, TxState
+from keeper.journal import STEPS, Entry, Journal, TxState
 from keeper.policy import Memory, Policy
 from keeper.strategy import decide
 from tests.keeper_world import ETHER, KEEPER, NOW, snapshot, venue
@@ -38,9 +38,8 @@ def state():
 
 def planned(journal, state, *, sends=0):
     decision = decide(state, POLICY, CALM)
-    tick = journal.begin_tick("tick", 1.0)
-    journal.see_block(tick, state.block)
-    row = journal.record(tick, state, POLICY, CALM, decision, {"drift_bps": 200})
+    entry = Entry(snapshot=state, memory=CALM, decision=decision, figures={"drift_bps": 200})
+    _, (row,) = journal.open_tick("tick", 1.0, state.block, [entry], POLICY)
     tx = journal.plan(row, state, decision.plan, b"\x01", KEEPER, 2.0)
     for _ in range(sends):
         tx = journal.count_send(tx)
