@@ -230,36 +230,30 @@ def _with_drawdown(name: str, values: Sequence[float]) -> str:
 
 def _draw_exposure(history: History, figure: Figure) -> None:
     axes = figure.subplots()
-    times = _times(history)
+    times, bands = _times(history), history.bands
     targets = [sample.target for sample in history.samples]
-    bands = history.bands
-    for half, colour, label in (
-        (bands.urgent, ORANGE, f"urgent band ±{bands.urgent:.2%}"),
-        (bands.inner, GREEN, f"inner band ±{bands.inner:.2%}"),
-    ):
-        low = [target - half for target in targets]
-        high = [target + half for target in targets]
-        axes.fill_between(
-            times, low, high, step="post", color=colour, alpha=0.18, lw=0, label=label
-        )
-    axes.step(times, targets, where="post", color=GREY, lw=1, ls="--", label="target, 1 minus h")
     exposures = [sample.exposure for sample in history.samples]
+    _draw_bands(axes, times, targets, bands)
+    axes.step(times, targets, where="post", color=GREY, lw=1, ls="--", label="target, 1 minus h")
     axes.step(times, exposures, where="post", color=BLUE, lw=1.4, label="exposure D / E")
     axes.set_ylabel("share of equity")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     bottom, top = _exposure_limits(exposures, targets, bands)
     axes.set_ylim(bottom, top)
     flows = [_days(at) for at in history.flows]
-    axes.plot(
-        flows,
-        [bottom] * len(flows),
-        "^",
-        color=PURPLE,
-        ms=6,
-        label="deposit or exit",
-        clip_on=False,
-    )
+    low = [bottom] * len(flows)
+    axes.plot(flows, low, "^", color=PURPLE, ms=6, label="deposit or exit", clip_on=False)
     axes.legend(loc="upper right", ncols=2)
+
+
+def _draw_bands(axes: Axes, times: Sequence[float], targets: Sequence[float], bands: Bands) -> None:
+    for half, colour, name in ((bands.urgent, ORANGE, "urgent"), (bands.inner, GREEN, "inner")):
+        low = [target - half for target in targets]
+        high = [target + half for target in targets]
+        label = f"{name} band ±{half:.2%}"
+        axes.fill_between(
+            times, low, high, step="post", color=colour, alpha=0.18, lw=0, label=label
+        )
 
 
 def _exposure_limits(
