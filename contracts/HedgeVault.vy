@@ -52,8 +52,9 @@ from modules import fixed_point
 from modules import packed
 from modules import pause
 
+# IERC4626 as well, but the compiler does not count a function with a defaulted argument (ERC-5143)
+# as its shorter form; tests/unit/contracts/hedge_vault/test_control.py compares the two.
 implements: IERC20
-implements: IERC4626
 implements: IHedgeVault
 
 initializes: ownable
@@ -110,6 +111,7 @@ MIN_SUPPLY_DIGITS: constant(uint256) = 3  # the minimum supply is 0.001 of an as
 MAX_ASSETS: constant(uint256) = 2**112  # times a price stays under 2**212
 MAX_BASE_CHARGE_BPS: constant(uint256) = 500
 BOUND_STEPS: constant(uint256) = 2  # each cuts the excess of `mint` by the marginal charge
+HALVINGS: constant(uint256) = 16  # of what may enter, until the charge leaves something
 PERPETUAL: constant(uint256) = 0  # the instrument that hedges
 
 BOOK: immutable(IBookFlows)
@@ -146,57 +148,75 @@ def __init__(book: address, name: String[25], symbol: String[5], base_charge_bps
 
 
 @external
-def deposit(assets: uint256, receiver: address) -> uint256:
+def deposit(assets: uint256, receiver: address, min_shares: uint256 = 0) -> uint256:
     """
     @notice Pay in exactly `assets`, pulled from the caller.
+    @param min_shares The least to be minted (ERC-5143). The charge on a flow follows the venue's
+        skew, which others can move in front of a transaction, so people should set this.
     @return Shares minted to `receiver`, rounded down.
     """
     priced: Priced = self._open()
     charge: Charge = self._entry_charge(priced, assets)
     shares: uint256 = self._shares_for_entry(priced, assets, charge)
+    self._require_bound(min_shares <= shares)
     self._enter(priced, assets, shares, charge, receiver)
     return shares
 
 
 @external
-def mint(shares: uint256, receiver: address) -> uint256:
+def mint(
+    shares: uint256, receiver: address, max_assets: uint256 = max_value(uint256)
+) -> uint256:
     """
     @notice Get exactly `shares`; pulls from the caller what `previewMint` says, which may be
         a little over what `deposit` would ask for as many.
+    @param max_assets The most to be paid in.
     @return Assets paid in, rounded up.
     """
     priced: Priced = self._open()
     assets: uint256 = self._assets_for_mint(priced, shares)
+    self._require_bound(assets <= max_assets)
     self._enter(priced, assets, shares, self._entry_charge(priced, assets), receiver)
     return assets
 
 
 @external
-def withdraw(assets: uint256, receiver: address, owner: address) -> uint256:
+def withdraw(
+    assets: uint256,
+    receiver: address,
+    owner: address,
+    max_shares: uint256 = max_value(uint256),
+) -> uint256:
     """
     @notice Pay out exactly `assets`, from idle and then from free margin.
     @param owner Whose shares are burned; another caller needs his allowance.
+    @param max_shares The most to be burned.
     @return Shares burned, rounded up.
     """
     priced: Priced = self._open()
     shares: uint256 = 0
     charge: Charge = empty(Charge)
     shares, charge = self._shares_for_withdrawal(priced, assets)
+    self._require_bound(shares <= max_shares)
     self._leave(priced, assets, shares, charge, receiver, owner)
     return shares
 
 
 @external
-def redeem(shares: uint256, receiver: address, owner: address) -> uint256:
+def redeem(
+    shares: uint256, receiver: address, owner: address, min_assets: uint256 = 0
+) -> uint256:
     """
     @notice Burn exactly `shares`, paid out from idle and then from free margin.
     @param owner Whose shares are burned; another caller needs his allowance.
+    @param min_assets The least to be paid out.
     @return Assets paid out, rounded down.
     """
     priced: Priced = self._open()
     assets: uint256 = 0
     charge: Charge = empty(Charge)
     assets, charge = self._assets_for_redemption(priced, shares)
+    self._require_bound(min_assets <= assets)
     self._leave(priced, assets, shares, charge, receiver, owner)
     return assets
 
@@ -299,7 +319,7 @@ def idle_assets() -> uint256:
 @external
 @view
 def base_charge_bps() -> uint256:
-    return packed.part(self._ledger, 128, 16)
+    return self._base_charge_bps()
 
 
 @external
@@ -308,7 +328,7 @@ def entry_paused_until() -> uint256:
     """
     @notice Unix seconds; entry is open from then on.
     """
-    return packed.part(self._ledger, 144, 40)
+    return self._paused_until()
 
 
 @external
@@ -491,7 +511,7 @@ def _valued(flow: IBookFlows.Flow) -> Priced:
         gap_room=convert(limit, int256) - gap,
         gap_cost=0,
         hedge_ratio_bps=flow.hedge_ratio_bps,
-        base_charge_bps=packed.part(self._ledger, 128, 16),
+        base_charge_bps=self._base_charge_bps(),
         venue=flow.venue,
     )
 
@@ -707,18 +727,28 @@ def _entry_open(priced: Priced) -> bool:
 @view
 def _max_entry() -> (uint256, uint256):
     """
+    @dev No more than the venue carries on one side: a larger gap has no cost to charge. Halved
+         while the charge would take everything.
     @return Assets and shares.
     """
     flow: IBookFlows.Flow = staticcall BOOK.flow()
-    if not flow.price_ok or block.timestamp < packed.part(self._ledger, 144, 40):
+    if not flow.price_ok or block.timestamp < self._paused_until():
         return 0, 0
     priced: Priced = self._priced(flow)
     if not self._entry_open(priced):
         return 0, 0
     assets: uint256 = self._room(priced)
-    shares: uint256 = self._shares_for_entry(
-        priced, assets, self._entry_charge(priced, assets)
-    )
+    if priced.venue != empty(address) and priced.hedge_ratio_bps != 0:
+        market: IHedgeVenue.Market = staticcall IHedgeVenue(priced.venue).market(
+            priced.price_wad
+        )
+        assets = min(assets, market.max_side)
+    shares: uint256 = 0
+    for _: uint256 in range(HALVINGS):
+        shares = self._shares_for_entry(priced, assets, self._entry_charge(priced, assets))
+        if shares != 0:
+            break
+        assets = assets >> 1
     if shares == 0 or priced.supply + shares < MIN_SUPPLY:
         return 0, 0
     return assets, shares
@@ -767,6 +797,12 @@ def _shares_within(priced: Priced, liquid: uint256) -> uint256:
     return min(shares, priced.supply - min(priced.supply, MIN_SUPPLY))
 
 
+@internal
+@pure
+def _require_bound(kept: bool):
+    assert kept, "vault: bound of the caller"
+
+
 # ---------------------------------------------------------------------------------------------
 # Moving
 # ---------------------------------------------------------------------------------------------
@@ -781,7 +817,7 @@ def _enter(
     """
     assert assets != 0, "vault: zero assets"
     assert receiver not in [empty(address), self], "vault: bad receiver"
-    assert block.timestamp >= packed.part(self._ledger, 144, 40), "vault: entry is paused"
+    assert block.timestamp >= self._paused_until(), "vault: entry is paused"
     assert self._entry_open(priced), "vault: equity not positive"
     assert assets <= self._room(priced), "vault: gap over its limit"
     assert shares != 0, "vault: zero shares"
@@ -897,6 +933,18 @@ def _idle() -> uint256:
 
 
 @internal
+@view
+def _base_charge_bps() -> uint256:
+    return packed.part(self._ledger, 128, 16)
+
+
+@internal
+@view
+def _paused_until() -> uint256:
+    return packed.part(self._ledger, 144, 40)
+
+
+@internal
 def _set_idle(assets: uint256):
     self._ledger = packed.replace(self._ledger, assets, 0, 128)
 
@@ -922,7 +970,7 @@ def _set_base_charge(base_charge_bps: uint256):
     assert base_charge_bps >= least, "vault: base charge too low"
     assert base_charge_bps <= MAX_BASE_CHARGE_BPS, "vault: base charge too high"
     log IHedgeVault.BaseChargeSet(
-        base_charge_before_bps=packed.part(self._ledger, 128, 16),
+        base_charge_before_bps=self._base_charge_bps(),
         base_charge_after_bps=base_charge_bps,
     )
     self._ledger = packed.replace(self._ledger, base_charge_bps, 128, 16)

@@ -163,9 +163,8 @@ def test_abi__supply__cannot_be_changed_but_by_flows(world):
         "is_minter",
         "renounce_ownership",
     }
-    assert [e["inputs"][0]["type"] for e in world.vault.abi if e.get("name") == "mint"] == [
-        "uint256"
-    ]
+    mints = [e["inputs"][0]["type"] for e in world.vault.abi if e.get("name") == "mint"]
+    assert set(mints) == {"uint256"}
 
 
 def permit(world, signer, spender, amount, deadline, **changes):
@@ -222,3 +221,39 @@ def test_permit__late_replayed_or_forged__refused(world):
 @pytest.mark.parametrize("name", ["vault", "book", "guard", "lens"])
 def test_code_on_chain__under_22500_bytes(world, name):
     assert len(boa.env.get_code(getattr(world, name).address)) <= 22_500
+
+
+ERC4626 = {
+    "asset()": ["address"],
+    "totalAssets()": ["uint256"],
+    "convertToShares(uint256)": ["uint256"],
+    "convertToAssets(uint256)": ["uint256"],
+    **{
+        f"{verb}{flow}({'uint256' if verb == 'preview' else 'address'})": ["uint256"]
+        for verb in ("preview", "max")
+        for flow in ("Deposit", "Mint", "Withdraw", "Redeem")
+    },
+    "deposit(uint256,address)": ["uint256"],
+    "mint(uint256,address)": ["uint256"],
+    "withdraw(uint256,address,address)": ["uint256"],
+    "redeem(uint256,address,address)": ["uint256"],
+}
+
+
+def test_abi__has_all_of_erc4626_and_erc5143(world):
+    """What `implements` would check if it knew defaulted arguments."""
+    found = {
+        f"{e['name']}({','.join(i['type'] for i in e['inputs'])})": [
+            o["type"] for o in e["outputs"]
+        ]
+        for e in world.vault.abi
+        if e["type"] == "function"
+    }
+    bounded = {key.replace(")", ",uint256)"): value for key, value in list(ERC4626.items())[-4:]}
+    assert (ERC4626 | bounded).items() <= found.items()
+    events = {e["name"]: e["inputs"] for e in world.vault.abi if e["type"] == "event"}
+    for name, fields in (
+        ("Deposit", ["sender*", "owner*", "assets", "shares"]),
+        ("Withdraw", ["sender*", "receiver*", "owner*", "assets", "shares"]),
+    ):
+        assert [i["name"] + "*" * i["indexed"] for i in events[name]] == fields

@@ -186,6 +186,60 @@ def test_max_deposit__unhedged_vault__is_the_bound():
         assert world.vault.maxDeposit(depositor) == BOUND - world.assets(5_000)
 
 
+@pytest.mark.parametrize("exponent", [90, 100, 112])
+def test_max_entry__no_practical_limit__does_not_revert(exponent):
+    """F-5: the largest floor is an owner's way to say that there is no limit."""
+    with boa.env.anchor():
+        world = vault_world(gap_floor=2**exponent)
+        depositor = world.depositor("depositor", 10**6)
+        most = world.vault.maxDeposit(depositor)
+        assert most > world.assets(10_000)
+        assert world.vault.maxMint(depositor) == world.vault.previewDeposit(most)
+        world.vault.deposit(most, depositor, sender=depositor)
+
+
+def test_max_entry__room_beyond_what_the_venue_bears__finds_a_smaller_one():
+    """F-5: L = 100, so that the charge on 1,000 exceeds 1,000; 10 may enter all the same."""
+    with boa.env.anchor():
+        thin = {"skew_scale": 100 * 10**18, "max_side": 99 * 10**18}
+        world = vault_world(gap_floor=1_000 * 10**18, terms=thin)
+        depositor = world.depositor("depositor")
+        most = world.vault.maxDeposit(depositor)
+        assert most > world.assets(10)
+        world.vault.deposit(most, depositor, sender=depositor)
+
+
+def test_flows__bound_of_the_caller__holds(world):
+    """F-7: who sees a price can insist on it (ERC-5143)."""
+    holder = world.depositor("holder")
+    world.deposit(holder, 20)
+    vault, unit = world.vault, world.assets(1)
+    for call, parties, amount, answer, least in (
+        (vault.deposit, 1, unit, vault.previewDeposit(unit), True),
+        (vault.mint, 1, 1_000 * unit, vault.previewMint(1_000 * unit), False),
+        (vault.withdraw, 2, unit, vault.previewWithdraw(unit), False),
+        (vault.redeem, 2, 1_000 * unit, vault.previewRedeem(1_000 * unit), True),
+    ):
+        with boa.env.anchor():
+            with boa.reverts("vault: bound of the caller"):
+                off = answer + 1 if least else answer - 1
+                call(amount, *[holder] * parties, off, sender=holder)
+            assert call(amount, *[holder] * parties, answer, sender=holder) == answer
+
+
+def test_flows__skew_pushed_in_front__bound_saves_the_depositor(world):
+    """
+    F-7: K pushed to -4 % makes an entry of 50 pay 4 % more, which the holders get; so the
+    depositor sets a bound.
+    """
+    depositor = world.depositor("depositor")
+    expected = world.vault.previewDeposit(world.assets(50))
+    pusher = world.base.trader("pusher", quote=10**7)
+    world.base.trade(pusher, -4_000)
+    with boa.reverts("vault: bound of the caller"):
+        world.vault.deposit(world.assets(50), depositor, expected * 99 // 100, sender=depositor)
+
+
 def test_entry__token_that_keeps_a_fee__is_refused():
     """The ledger never says more than the token does."""
     with boa.env.anchor():
