@@ -340,12 +340,17 @@ def settle():
 def pay_fund() -> uint256:
     self._require(msg.sender == FUND, "venue: not the fund")
     claim: uint256 = convert(words.low_of(self._claims), uint256)
+    if claim > self._quote_held:  # lent out: the pool sends what it can
+        self._draw(claim - self._quote_held)
     paid: uint256 = min(claim, self._quote_held)
     self._claim(0, -convert(paid, int256))
     self._quote_held -= paid
     self._send(QUOTE, FUND, paid)
     log IPerpVenue.FundPaid(
-        quote=paid, fund_claim_after=claim - paid, quote_held_after=self._quote_held
+        quote=paid,
+        pool_claim_after=words.high_of(self._claims),
+        fund_claim_after=claim - paid,
+        quote_held_after=self._quote_held,
     )
     return paid
 
