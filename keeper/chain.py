@@ -260,17 +260,8 @@ class Chain:
         pinned: int | None,
     ) -> Reading:
         tag = "latest" if pinned is None else hex(pinned)
-        who = sender or self.node.lens
         pages = [vaults[i : i + MAX_VAULTS] for i in range(0, len(vaults), MAX_VAULTS)]
-        calls: list[tuple[str, list[Any]]] = [
-            ("eth_chainId", []),
-            ("eth_getBlockByNumber", [tag, False]),
-            ("eth_getTransactionCount", [who, "latest"]),
-            ("eth_getTransactionCount", [who, "pending"]),
-            ("eth_getBalance", [who, "latest"]),
-        ]
-        calls += [("eth_getTransactionReceipt", [tx_hash]) for tx_hash in watched]
-        calls += [("eth_call", [self._lens_call(page), tag]) for page in pages]
+        calls = self._questions(sender or self.node.lens, watched, pages, tag)
         chain_id, head, nonce, pending, balance, *rest = self.batch(calls)
         self._check_chain_id(_number(_answered(chain_id)))
         block = _block(_answered(head))
@@ -291,6 +282,20 @@ class Chain:
             balance=_number(_answered(balance)),
             receipts=receipts,
         )
+
+    def _questions(
+        self, who: Address, watched: Sequence[str], pages: Sequence[Sequence[Address]], tag: str
+    ) -> list[tuple[str, list[Any]]]:
+        """Return the calls of a tick's one request."""
+        return [
+            ("eth_chainId", []),
+            ("eth_getBlockByNumber", [tag, False]),
+            ("eth_getTransactionCount", [who, "latest"]),
+            ("eth_getTransactionCount", [who, "pending"]),
+            ("eth_getBalance", [who, "latest"]),
+            *(("eth_getTransactionReceipt", [tx_hash]) for tx_hash in watched),
+            *(("eth_call", [self._lens_call(page), tag]) for page in pages),
+        ]
 
     def _lens_call(self, page: Sequence[Address]) -> dict[str, str]:
         encoded = SNAPSHOTS + encode(["address[]"], [list(page)])

@@ -32,7 +32,7 @@ from keeper.explain import Line, recompute
 from keeper.jobs import Job, Jobs
 from keeper.journal import DecisionRow, Journal, TxState
 from keeper.plan import plan_hash
-from keeper.risk import assess
+from keeper.risk import VenueRisk, assess
 from keeper.runner import Fees, Keeper, Orders, outcome_words
 from keeper.snapshot import Snapshot
 from keeper.strategy import Rebalance, decide
@@ -107,6 +107,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
     with _one_line(), _session(config, live=live) as session:
         jobs = _jobs(session)
         jobs.stop_on_signals()
+        _recover(session)
         session.log.info(
             "started",
             version=__version__,
@@ -332,6 +333,14 @@ def _orders(config: Config, *, live: bool) -> Orders:
     )
 
 
+def _recover(session: _Session) -> None:
+    """Resolve what an earlier process left; a node that is down may wait, each tick does it too."""
+    try:
+        session.keeper.recover(Deadline(session.config.jobs.tick_deadline_secs))
+    except Fault as fault:
+        session.log.warning("recovery waits", error=str(fault))
+
+
 def _jobs(session: _Session) -> Jobs:
     section, keeper = session.config.jobs, session.keeper
     return Jobs(
@@ -395,18 +404,24 @@ def _status_table(snapshot: Snapshot) -> Table:
         ("urgent band", _bps(vault.limits.urgent_band_bps)),
     ]  # fmt: skip
     for venue in risk.venues:
-        liquidation = venue.liquidation_price_wad
-        rows += [
-            (f"venue {venue.venue[:10]}", f"{venue.delta / assets:,.6f} assets"),
-            ("  basis", f"{venue.basis_bps} bps, funding {_bps(venue.funding_year_bps)} a year"),
-            ("  margin", "no position" if venue.margin_ratio_bps is None
-             else f"{venue.margin_ratio_bps / 10_000:.2f} x maintenance"),
-            ("  liquidation", "at no price" if liquidation is None
-             else f"{liquidation / 1e18:,.2f}, {_bps(venue.distance_bps)} away"),
-        ]  # fmt: skip
+        rows += _venue_rows(venue, assets)
     for name, value in rows:
         table.add_row(name, value)
     return table
+
+
+def _venue_rows(venue: VenueRisk, unit: int) -> list[tuple[str, str]]:
+    ratio, liquidation = venue.margin_ratio_bps, venue.liquidation_price_wad
+    margin = "no position" if ratio is None else f"{ratio / 10_000:.2f} x maintenance"
+    price = "at no price"
+    if liquidation is not None:
+        price = f"{liquidation / 1e18:,.2f}, {_bps(venue.distance_bps)} away"
+    return [
+        (f"venue {venue.venue[:10]}", f"{venue.delta / unit:,.6f} assets"),
+        ("  basis", f"{venue.basis_bps} bps, funding {_bps(venue.funding_year_bps)} a year"),
+        ("  margin", margin),
+        ("  liquidation", price),
+    ]
 
 
 def _bps(value: int | None) -> str:

@@ -148,7 +148,11 @@ def _fees(chain: Chain, config: Config) -> Iterator[Finding]:
         found=f"{wei / 1e9:.3f} gwei, cap {config.fees.max_fee_gwei} gwei",
         adapts="" if wei <= cap else "waits until the base fee is under the cap",
     )
-    if not isinstance(price, RpcFault) and int(str(price), 16) < wei:
+    yield from _prices(price, tip, wei)
+
+
+def _prices(price: Any, tip: Any, base_fee: int) -> Iterator[Finding]:
+    if not isinstance(price, RpcFault) and int(str(price), 16) < base_fee:
         yield Finding(
             what="gas price",
             mark=Mark.NOTE,

@@ -341,7 +341,6 @@ class Keeper:
         decision, signer = verdict.decision, self._signer
         assert isinstance(decision, Rebalance)  # noqa: S101  # `_act` sees to both
         assert signer is not None  # noqa: S101
-        fees, book = self._orders.fees, verdict.snapshot.vault.book
         max_fee = self._max_fee(reading.block.base_fee)
         call = calldata(decision.plan)
         deadline.check("simulating")
@@ -349,25 +348,28 @@ class Keeper:
             verdict.row, verdict.snapshot, decision.plan, call, signer.address, self._wall()
         )
         try:
-            used = self._chain.simulate(signer.address, book, call, fees.max_gas)
-            gas = min(mul_div_up(used, BPS + fees.gas_margin_bps, BPS), fees.max_gas)
+            gas = self._gas(tx)
             self._afford(reading, gas * max_fee)
             deadline.check("signing")
-        except (CallRefused, Fault) as refused:
+        except Fault as refused:
             self._fail(tx, str(refused))
-            if isinstance(refused, CallRefused):
-                self._drop(verdict, str(refused))
-                return None
-            raise
+            if not isinstance(refused, CallRefused):
+                raise
+            self._drop(verdict, str(refused))
+            return None
+        tip = min(self._orders.fees.priority_fee, max_fee)
         envelope = Envelope(
-            to=book,
-            calldata=call,
-            nonce=nonce,
-            gas=gas,
-            max_fee=max_fee,
-            priority_fee=min(fees.priority_fee, max_fee),
+            to=tx.book, calldata=call, nonce=nonce, gas=gas, max_fee=max_fee, priority_fee=tip
         )
         return self._send(verdict, tx, signer.sign(envelope), envelope, deadline)
+
+    def _gas(self, tx: Tx) -> int:
+        """Return the gas to offer, after the chain has carried the call out for nothing."""
+        fees = self._orders.fees
+        used = self._chain.simulate(tx.sender, tx.book, tx.calldata, fees.max_gas)
+        if used > fees.max_gas:
+            raise Fault(f"the transaction takes {used} gas, allowed are {fees.max_gas}")
+        return min(mul_div_up(used, BPS + fees.gas_margin_bps, BPS), fees.max_gas)
 
     def _max_fee(self, base_fee: int) -> int:
         fees = self._orders.fees

@@ -186,7 +186,12 @@ def explain_risk(sheet: Sheet, vault: VaultSnapshot, risk: Risk) -> None:
         sheet.read(f"margin_quote_{i}", f"venue {i}", venue.margin.quote, "quote")
         sheet.read(f"profit_{i}", f"venue {i}", venue.margin.profit, "quote")
         sheet.read(f"delta_{i}", f"venue {i}", venue.margin.delta, "assets")
-    each = range(len(vault.venues))
+    _explain_totals(sheet, risk, range(len(vault.venues)))
+    for i, (venue, figures) in enumerate(zip(vault.venues, risk.venues, strict=True)):
+        _explain_venue(sheet, i, venue, figures)
+
+
+def _explain_totals(sheet: Sheet, risk: Risk, each: range) -> None:
     sheet.derive(
         "assets_held", _sum("idle_assets", "margin_assets_{}", each), risk.assets_held, "assets"
     )
@@ -213,8 +218,6 @@ def explain_risk(sheet: Sheet, vault: VaultSnapshot, risk: Risk) -> None:
     if risk.drift_bps is not None and risk.exposure_bps is not None:
         sheet.derive("exposure_bps", "div_floor(delta * 10000, equity)", risk.exposure_bps, "bps")
         sheet.derive("drift_bps", "div_ceil(abs(gap) * 10000, equity)", risk.drift_bps, "bps")
-    for i, (venue, figures) in enumerate(zip(vault.venues, risk.venues, strict=True)):
-        _explain_venue(sheet, i, venue, figures)
 
 
 def _explain_venue(sheet: Sheet, i: int, venue: VenueSnapshot, figures: VenueRisk) -> None:
