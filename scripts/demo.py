@@ -43,7 +43,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit code."""
     options = _options(words)
     signal.signal(signal.SIGTERM, _interrupt)
-    console = Console()
+    console = Console(file=sys.stdout)  # fixed: standard output goes to a file for a while
     try:
         hours, title = _market_hours(options)
         folder = _folder(options)

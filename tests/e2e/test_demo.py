@@ -40,6 +40,7 @@ def test_demo__short__ends_hedged_proven_and_reported(node, tmp_path):
         "RPC requests per idle tick             1.00",
         "state and audit head",
         "restarted; exit code 0",
+        "8/8 hours",
     ):
         assert " ".join(row.split()) in " ".join(table.split()), row
     folder = tmp_path / "run"
