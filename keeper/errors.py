@@ -254,6 +254,7 @@ _TABLE: Final[dict[str, dict[str, str]]] = {
         "base charge too high": "the base charge is out of its range",
         "base charge too low": "the base charge must cover what the feeds may lag",
         "book is zero": "deployment without a book",
+        "bound of the caller": "the flow would give less, or take more, than the caller accepts",
         "caller is not guardian": "only the guardian may do this",
         "caller is not the book": "only the vault's own book may do this",
         "charge over the amount": "the charge for this flow is more than the amount",
