@@ -5,6 +5,13 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from typing import Final
+
+from keeper.units import BPS, mul_div_down, mul_div_up
+
+# By how much a flow may come out worse than it was quoted. Others can move the charge in front of
+# a transaction (the vault's bounds, ERC-5143); half a per cent is under the base charge anyway.
+TOLERANCE_BPS: Final = 50
 
 
 class AmountError(Exception):
@@ -50,6 +57,16 @@ def parse_bps(text: str) -> int:
     if bps != bps.to_integral_value():
         raise AmountError(f"{text} is finer than a basis point")
     return int(bps)
+
+
+def at_least(quoted: int) -> int:
+    """Return the least that is accepted of something quoted, rounded down."""
+    return mul_div_down(quoted, BPS - TOLERANCE_BPS, BPS)
+
+
+def at_most(quoted: int) -> int:
+    """Return the most that is given for something quoted, rounded up."""
+    return mul_div_up(quoted, BPS + TOLERANCE_BPS, BPS)
 
 
 def show(units: int, decimals: int, places: int = 6) -> str:

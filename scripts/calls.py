@@ -154,6 +154,20 @@ def ask(account: Any, view: Any, *arguments: Any, doing: str) -> int:
     return int(view.decode_output("0x" + answer.hex()))
 
 
+def require_price(deployment: Deployment, doing: str) -> None:
+    """
+    Refuse with the oracle's own reason, where the vault would only say that there is no price.
+
+    Raises
+    ------
+    RefusedError
+        While the oracle serves no price.
+    """
+    good, _, reason = contract(deployment, "PriceOracle").try_read()
+    if not good:
+        raise RefusedError(str(reason), doing)
+
+
 def create(account: Any, contract_type: str, *arguments: Any) -> Any:
     """
     Deploy a contract and return the receipt.

@@ -16,8 +16,17 @@ from typing import Any
 
 from keeper.units import BPS, mul_div_up
 from scripts.accounts import confirm, signer
-from scripts.amounts import parse, show, show_bps
-from scripts.calls import ScriptError, ask, contract, current, for_people, quiet, send
+from scripts.amounts import at_least, parse, show, show_bps
+from scripts.calls import (
+    ScriptError,
+    ask,
+    contract,
+    current,
+    for_people,
+    quiet,
+    require_price,
+    send,
+)
 from scripts.deployments import Deployment
 
 
@@ -58,7 +67,7 @@ def main(amount: str | None = None, account_name: str | None = None) -> None:
         f"({show_bps(mul_div_up(offer.charge, BPS, assets))}) stays in the vault."
     )
     confirm(f"approve and deposit {show(assets, decimals)} {symbol} from {account}")
-    shares = deposit(deployment, account, assets)
+    shares = deposit(deployment, account, assets, at_least(offer.shares))
     print(f"Done: {show(shares, share_decimals)} shares.")
 
 
@@ -72,6 +81,7 @@ def quote(deployment: Deployment, account: Any, assets: int) -> Offer:
         While the vault cannot price it.
     """
     vault = contract(deployment, "HedgeVault")
+    require_price(deployment, "the deposit")
     shares = ask(account, vault.previewDeposit, assets, doing="the deposit")
     value = ask(account, vault.convertToAssets, shares, doing="the deposit")
     return Offer(assets=assets, shares=shares, value=value, charge=max(0, assets - value))
@@ -102,7 +112,9 @@ def check(deployment: Deployment, account: Any, assets: int) -> None:
         )
 
 
-def deposit(deployment: Deployment, account: Any, assets: int) -> int:
+def deposit(
+    deployment: Deployment, account: Any, assets: int, least_shares: int | None = None
+) -> int:
     """
     Approve what is missing and deposit.
 
@@ -112,6 +124,9 @@ def deposit(deployment: Deployment, account: Any, assets: int) -> int:
         Brownie account that pays and receives the shares.
     assets : int
         Raw asset units.
+    least_shares : int, optional
+        The fewest shares to be accepted; by default those quoted now less the
+        tolerance of `amounts.TOLERANCE_BPS`.
 
     Returns
     -------
@@ -127,5 +142,7 @@ def deposit(deployment: Deployment, account: Any, assets: int) -> int:
     before = int(vault.balanceOf(account))
     if int(token.allowance(account, vault.address)) < assets:
         send(account, token.approve, vault.address, assets, doing="the approval")
-    send(account, vault.deposit, assets, account, doing="the deposit")
+    if least_shares is None:
+        least_shares = at_least(quote(deployment, account, assets).shares)
+    send(account, vault.deposit, assets, account, least_shares, doing="the deposit")
     return int(vault.balanceOf(account)) - before

@@ -16,8 +16,17 @@ from typing import Any
 
 from keeper.units import BPS, mul_div_up
 from scripts.accounts import confirm, signer
-from scripts.amounts import parse, show, show_bps
-from scripts.calls import ScriptError, ask, contract, current, for_people, quiet, send
+from scripts.amounts import at_least, at_most, parse, show, show_bps
+from scripts.calls import (
+    ScriptError,
+    ask,
+    contract,
+    current,
+    for_people,
+    quiet,
+    require_price,
+    send,
+)
 from scripts.deployments import Deployment
 
 
@@ -60,7 +69,7 @@ def main(amount: str | None = None, account_name: str | None = None) -> None:
         f"({show_bps(mul_div_up(offer.charge, BPS, offer.assets))}) stays in the vault."
     )
     confirm(f"withdraw {show(offer.assets, decimals)} {symbol} to {account}")
-    paid = withdraw(deployment, account, assets)
+    paid = withdraw(deployment, account, assets, offer)
     print(f"Done: {show(paid, decimals)} {symbol}.")
 
 
@@ -75,6 +84,7 @@ def quote(deployment: Deployment, account: Any, assets: int | None) -> Offer:
     """
     vault = contract(deployment, "HedgeVault")
     doing = "the withdrawal"
+    require_price(deployment, doing)
     if assets is None:
         shares = int(vault.maxRedeem(account))
         assets = ask(account, vault.previewRedeem, shares, doing=doing)
@@ -102,6 +112,7 @@ def check(deployment: Deployment, account: Any, assets: int | None) -> None:
         raise ScriptError(f"{account} has no shares of this vault")
     if most == 0:
         # The reason is the chain's to give: the price, or equity that is gone.
+        require_price(deployment, "the withdrawal")
         ask(account, vault.previewRedeem, shares, doing="the withdrawal")
         raise ScriptError("nothing can be withdrawn now: see `brownie run status`")
     if assets is not None and assets > most:
@@ -111,7 +122,9 @@ def check(deployment: Deployment, account: Any, assets: int | None) -> None:
         )
 
 
-def withdraw(deployment: Deployment, account: Any, assets: int | None) -> int:
+def withdraw(
+    deployment: Deployment, account: Any, assets: int | None, offer: Offer | None = None
+) -> int:
     """
     Withdraw exactly `assets`, or with `None` redeem all shares that can go.
 
@@ -121,6 +134,9 @@ def withdraw(deployment: Deployment, account: Any, assets: int | None) -> int:
         Brownie account whose shares are burned and that is paid.
     assets : int or None
         Raw asset units.
+    offer : Offer, optional
+        What was quoted, by default now; the exit may be worse by the tolerance
+        of `amounts.TOLERANCE_BPS`.
 
     Returns
     -------
@@ -134,10 +150,12 @@ def withdraw(deployment: Deployment, account: Any, assets: int | None) -> int:
     """
     token, vault = contract(deployment, "Asset"), contract(deployment, "HedgeVault")
     before = int(token.balanceOf(account))
+    offer = offer or quote(deployment, account, assets)
     doing = "the withdrawal"
     if assets is None:
-        shares = int(vault.maxRedeem(account))
-        send(account, vault.redeem, shares, account, account, doing=doing)
+        least = at_least(offer.assets)
+        send(account, vault.redeem, offer.shares, account, account, least, doing=doing)
     else:
-        send(account, vault.withdraw, assets, account, account, doing=doing)
+        most = at_most(offer.shares)
+        send(account, vault.withdraw, assets, account, account, most, doing=doing)
     return int(token.balanceOf(account)) - before

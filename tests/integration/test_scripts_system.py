@@ -16,7 +16,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
 ]
 
-OWNER, KEEPER, DEPOSITOR = 0, 1, 5
+OWNER, DEPOSITOR = 0, 5
+BOUND = "vault: bound of the caller"
 
 
 @pytest.fixture(scope="module", params=["anvil", "ganache"])
@@ -170,6 +171,31 @@ def test_verify__argument_in_manifest_changed__immutables_differ(world):
     ]
 
 
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({2: 10**18}, "the manifest's arguments are refused: spot: fee over 10 %"),
+        ({2: "no number"}, "arguments do not fit"),
+        ({1: None}, "arguments do not fit"),
+    ],
+)
+def test_verify__argument_in_manifest_impossible__found(world, changes, found):
+    from scripts import verify_deployment
+
+    given = dict(enumerate(world.deployment["SpotMarket"].arguments)) | changes
+    manifest = tampered(world, "SpotMarket", arguments=list(given.values()))
+    (line,) = wrong(verify_deployment.verify(manifest))
+    assert line.startswith(f"WRONG  SpotMarket         {found}")
+
+
+def test_verify__code_over_the_limit__found(world, monkeypatch):
+    from scripts import verify_deployment
+
+    monkeypatch.setattr(verify_deployment, "MAX_CODE_BYTES", 22_000)
+    lines = wrong(verify_deployment.verify(world.deployment))
+    assert any("PerpVenue" in line and "bytes, over 22,000" in line for line in lines)
+
+
 def test_verify__vault_name_in_manifest_changed__immutables_differ(world):
     """The EIP-712 domain, which may differ in the replay, is held against the name."""
     from scripts import verify_deployment
@@ -256,6 +282,26 @@ def test_verify__limits_changed__found(world):
     assert "HedgeBook          limits is" in line
 
 
+def test_verify__ratio_and_charge_raised_since__noted(world):
+    """The vault could not be created with its old charge now, which is no fault of it."""
+    from scripts import calls, set_hedge_ratio, verify_deployment
+
+    owner, vault = world.account(OWNER), world.at("HedgeVault")
+    calls.send(owner, vault.set_base_charge, 79, doing="the charge")
+    world.pass_time(DAY_SECS)
+    set_hedge_ratio.set_hedge_ratio(world.deployment, owner, 10_500)
+    findings = verify_deployment.verify(world.deployment)
+    assert wrong(findings) == []
+    notes = [str(finding) for finding in findings if finding.grade == "note"]
+    assert notes == [
+        (
+            "note   HedgeVault         the manifest's arguments are refused: "
+            "vault: base charge too low"
+        ),
+        "note   HedgeBook          hedge ratio is 105.00 %, was 100.00 % at deployment",
+    ]
+
+
 def test_verify__ownership_offered__noted(world):
     from scripts import calls, verify_deployment
 
@@ -315,11 +361,54 @@ def test_deposit__price_is_stale__oracles_reason(world):
 
     world.node.request("evm_increaseTime", DAY_SECS)
     world.node.request("evm_mine")
-    with pytest.raises(RefusedError, match="the deposit is refused: vault: no good price"):
+    with pytest.raises(RefusedError, match="the deposit is refused: oracle: asset feed stale"):
         deposit.check(world.deployment, world.account(DEPOSITOR), ETHER)
     with pytest.raises(RefusedError) as refused:
         deposit.deposit(world.deployment, world.account(DEPOSITOR), ETHER)
     assert refused.value.reason == "oracle: asset feed stale"
+
+
+def pushed(world):
+    """Push the skew so that opening a short for the vault costs more: a trader sells."""
+    from scripts import calls
+
+    quote, venue, trader = world.at("Quote"), world.at("PerpVenue"), world.account(4)
+    calls.send(trader, quote.mint, trader, 10**13, doing="the push")
+    calls.send(trader, quote.approve, venue.address, 10**13, doing="the push")
+    calls.send(trader, venue.deposit, 0, 10**13, doing="the push")
+    calls.send(trader, venue.trade, 0, -2_500 * ETHER, 1, doing="the push")
+
+
+def test_deposit__skew_pushed_after_the_quote__refused(world):
+    """Finding F-7: others can move the charge between the quote and the transaction."""
+    from scripts import deposit
+    from scripts.amounts import at_least
+    from scripts.calls import RefusedError
+
+    depositor = world.account(DEPOSITOR)
+    offer = deposit.quote(world.deployment, depositor, 10 * ETHER)
+    pushed(world)
+    with pytest.raises(RefusedError) as refused:
+        deposit.deposit(world.deployment, depositor, 10 * ETHER, at_least(offer.shares))
+    assert refused.value.reason == BOUND
+
+
+@pytest.mark.parametrize("assets", [5 * ETHER, None])
+def test_withdraw__worse_than_the_quote__refused(world, assets):
+    from scripts import deposit, withdraw
+    from scripts.calls import RefusedError
+
+    first, second = world.account(5), world.account(6)
+    for depositor in (first, second):
+        deposit.deposit(world.deployment, depositor, 10 * ETHER)
+    offer = withdraw.quote(world.deployment, first, assets)
+    better = replace(offer, assets=offer.assets * 101 // 100, shares=offer.shares * 99 // 100)
+    if assets is None:
+        better = replace(better, shares=offer.shares)
+    with pytest.raises(RefusedError) as refused:
+        withdraw.withdraw(world.deployment, first, assets, better)
+    assert refused.value.reason == BOUND
+    assert withdraw.withdraw(world.deployment, first, assets, offer) == offer.assets
 
 
 def test_withdraw__from_idle__exact_assets(world):
@@ -383,7 +472,7 @@ def test_withdraw_check__price_is_stale__refused(world):
     deposit.deposit(world.deployment, world.account(DEPOSITOR), ETHER)
     world.node.request("evm_increaseTime", DAY_SECS)
     world.node.request("evm_mine")
-    with pytest.raises(RefusedError, match="the withdrawal is refused: vault: no good price"):
+    with pytest.raises(RefusedError, match="the withdrawal is refused: oracle: asset feed stale"):
         withdraw.check(world.deployment, world.account(DEPOSITOR), ETHER)
 
 
