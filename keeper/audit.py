@@ -41,6 +41,20 @@ class Account:
 
 
 @dataclass(slots=True)
+class Till:
+    """
+    The quote tokens that a venue holds, and whose they are.
+
+    What is neither an account's nor the insurance fund's is the pool's:
+    ``pool_claim = quote_held - sum of account quote - fund_claim``.
+    """
+
+    quote_held: int = 0
+    fund_claim: int = 0
+    pool_claim: int = 0
+
+
+@dataclass(slots=True)
 class Ledger:
     """
     What the events add up to; raw units as in the interfaces, addresses in lower case.
@@ -68,6 +82,7 @@ class Ledger:
     rebalanced_at: int = 0
     owners: dict[str, str] = field(default_factory=dict)  # by contract type
     accounts: dict[tuple[str, str], Account] = field(default_factory=dict)  # venue, owner
+    tills: dict[str, Till] = field(default_factory=dict)  # by venue
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -82,6 +97,13 @@ class Ledger:
     def account(self, venue: str, owner: str) -> Account:
         """Return an account, empty until an event fills it."""
         return self.accounts.setdefault((venue, owner), Account())
+
+    def till(self, venue: str) -> Till:
+        """Return a venue's till, with the pool's claim as it must be now."""
+        till = self.tills.setdefault(venue, Till())
+        owed = sum(account.quote for (where, _), account in self.accounts.items() if where == venue)
+        till.pool_claim = till.quote_held - owed - till.fund_claim
+        return till
 
 
 @dataclass(slots=True)
@@ -126,6 +148,8 @@ def fold(events: Iterable[Event]) -> Ledger:
         book = _BOOKINGS.get((event.contract, event.name))
         if book is not None:
             book(run, event)
+    for venue in list(run.ledger.tills):
+        run.ledger.till(venue)
     if run.freed_assets:
         run.ledger.faults.append(f"{run.freed_assets} assets left a venue and arrived nowhere")
     return run.ledger
@@ -317,6 +341,7 @@ def _margin_deposited(run: _Fold, event: Event) -> None:
     run.expect(event, "assets", account.assets + event["assets"], event["assets_after"])
     run.expect(event, "quote", event["quote_before"] + event["quote"], event["quote_after"])
     run.tell(event.log.address, event["account"], event["assets"], event["quote"])
+    run.ledger.till(event.log.address).quote_held += event["quote"]
     account.assets, account.quote = event["assets_after"], event["quote_after"]
 
 
@@ -325,6 +350,7 @@ def _margin_withdrawn(run: _Fold, event: Event) -> None:
     run.expect(event, "assets", account.assets - event["assets"], event["assets_after"])
     run.expect(event, "quote", event["quote_before"] - event["quote"], event["quote_after"])
     run.tell(event.log.address, event["account"], -event["assets"], -event["quote"])
+    run.ledger.till(event.log.address).quote_held += event["pulled"] - event["quote"]
     account.assets, account.quote = event["assets_after"], event["quote_after"]
 
 
@@ -334,6 +360,7 @@ def _traded(run: _Fold, event: Event) -> None:
     run.expect(event, "entry before", account.entry, event["entry_before"])
     run.expect(event, "size", event["size_before"] + event["size"], event["size_after"])
     run.tell(event.log.address, event["account"], size=event["size"])
+    run.ledger.till(event.log.address).fund_claim += event["fund_fee"]
     account.size, account.entry = event["size_after"], event["entry_after"]
     account.quote = event["quote_after"]
 
@@ -354,6 +381,33 @@ def _liquidated(run: _Fold, event: Event) -> None:
     run.expect(event, "backstop size", size, done["backstop_size_after"])
     backstop.size = done["backstop_size_after"]
     backstop.entry = done["backstop_entry_after"]
+    _fund_covered(run, event)
+
+
+def _fund_covered(run: _Fold, event: Event) -> None:
+    """Insurance pays from its claim at the venue first; the rest are tokens that arrive."""
+    till = run.ledger.till(event.log.address)
+    own = till.fund_claim + event["outcome"]["fund_penalty"] - event["fund_claim_after"]
+    till.quote_held += event["covered"] - own
+    till.fund_claim = event["fund_claim_after"]
+    claim = run.ledger.till(event.log.address).pool_claim
+    run.expect(event, "pool claim", claim, event["pool_claim_after"])
+
+
+def _pool_settled(run: _Fold, event: Event) -> None:
+    till = run.ledger.till(event.log.address)
+    run.expect(event, "quote held", till.quote_held - event["quote"], event["quote_held_after"])
+    till.quote_held = event["quote_held_after"]
+    claim = run.ledger.till(event.log.address).pool_claim
+    run.expect(event, "pool claim", claim, event["pool_claim_after"])
+
+
+def _fund_paid(run: _Fold, event: Event) -> None:
+    till = run.ledger.till(event.log.address)
+    run.expect(event, "fund claim", till.fund_claim - event["quote"], event["fund_claim_after"])
+    till.fund_claim, till.quote_held = event["fund_claim_after"], event["quote_held_after"]
+    claim = run.ledger.till(event.log.address).pool_claim
+    run.expect(event, "pool claim", claim, event["pool_claim_after"])
 
 
 _BOOKINGS: Final[dict[tuple[str, str], Callable[[_Fold, Event], None]]] = {
@@ -382,6 +436,8 @@ _BOOKINGS: Final[dict[tuple[str, str], Callable[[_Fold, Event], None]]] = {
     ("PerpVenue", "MarginWithdrawn"): _margin_withdrawn,
     ("PerpVenue", "Traded"): _traded,
     ("PerpVenue", "AccountLiquidated"): _liquidated,
+    ("PerpVenue", "PoolSettled"): _pool_settled,
+    ("PerpVenue", "FundPaid"): _fund_paid,
 }
 
 
@@ -417,4 +473,4 @@ def _dict_differences(name: str, replayed: dict[Any, Any], read: dict[Any, Any])
 
 
 def _empty(value: Any) -> bool:
-    return value is None or value in (0, Account())
+    return value is None or value in (0, Account(), Till())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keeper import abi
-from keeper.audit import Account, Ledger
+from keeper.audit import Account, Ledger, Till
 
 Call = Callable[[str, bytes], bytes]  # address and data to the words of the answer
 
@@ -75,6 +75,7 @@ def read_ledger(
         last_price_wad=state["last_price_wad"],
         rebalanced_at=state["rebalanced_at"],
         owners={"HedgeVault": asked.vault("owner"), "HedgeBook": asked.book("owner")},
+        tills={venue: asked.till(venue) for venue in system.venues},
         accounts={(venue, owner): asked.account(venue, owner) for venue, owner in accounts},
     )
     missing = asked.vault("totalSupply") - ledger.supply
@@ -112,3 +113,8 @@ class _Asked:
             size=stored["size"],
             entry=stored["entry"],
         )
+
+    def till(self, venue: str) -> Till:
+        held = self._ask(venue, "PerpVenue", "reserves")["quote_held"]
+        state: Mapping[str, int] = self._ask(venue, "PerpVenue", "state")
+        return Till(quote_held=held, fund_claim=state["fund_claim"], pool_claim=state["pool_claim"])

@@ -9,7 +9,7 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from keeper import abi
-from keeper.audit import NO_ADDRESS, Account, compare, fold, record_hash
+from keeper.audit import NO_ADDRESS, Account, Till, compare, fold, record_hash
 from keeper.errors import CorruptAnswer
 from keeper.events import Log, decode_logs
 
@@ -205,7 +205,7 @@ def test_fold__logs_out_of_order__same_ledger(history):
 def test_fold__liquidation__moves_size_to_the_backstop(history):
     history.add(
         "PerpVenue", "AccountLiquidated", account=BOOK, liquidator=ALICE, quote_before=-121,
-        reward=7, liquidator_quote_after=7,
+        reward=7, liquidator_quote_after=7, pool_claim_after=293,
         outcome={
             "size": -50, "size_after": -45, "entry_after": -112_000, "quote_after": -300,
             "assets_sold": 1, "backstop_size_after": -50, "backstop_entry_after": -125_000,
@@ -216,6 +216,45 @@ def test_fold__liquidation__moves_size_to_the_backstop(history):
     assert ledger.accounts[VENUE, BOOK] == Account(assets=34, quote=-300, size=-45, entry=-112_000)
     assert ledger.accounts[VENUE, POOL] == Account(size=-50, entry=-125_000)
     assert ledger.accounts[VENUE, ALICE] == Account(quote=7)
+
+
+def test_fold__till__what_is_nobody_elses_is_the_pools(history):
+    """
+    Alice brings 1,000; Bob trades for a fee of 10, of which 2 are the fund's. The venue holds
+    1,000: Alice's, less 10 that Bob owes, less 121 that the book owes, 2 of the fund, so 129 are
+    the pool's. It is sent 129 - 131 of loans, that is, it sends 2; then the fund is paid.
+    """
+    history.add("PerpVenue", "MarginDeposited", account=ALICE, quote=1_000, quote_after=1_000)
+    history.add(
+        "PerpVenue", "Traded", account=BOB, size=1, size_after=1, entry_after=2_500, fee=10,
+        fund_fee=2, quote_after=-10,
+    )  # fmt: skip
+    assert _folded(history.logs).tills == {
+        VENUE: Till(quote_held=1_000, fund_claim=2, pool_claim=129)
+    }
+    history.add("PerpVenue", "PoolSettled", quote=-2, pool_claim_after=131, quote_held_after=1_002)
+    history.add(
+        "PerpVenue", "FundPaid", quote=2, pool_claim_after=131, fund_claim_after=0,
+        quote_held_after=1_000,
+    )  # fmt: skip
+    ledger = _folded(history.logs)
+    assert ledger.faults == []
+    assert ledger.tills == {VENUE: Till(quote_held=1_000, fund_claim=0, pool_claim=131)}
+
+
+def test_fold__insurance__its_claim_at_the_venue_goes_first(history):
+    """The fund has 3 here and pays 8: 5 tokens arrive, and a penalty of 1 was its own before."""
+    history.add(
+        "PerpVenue", "Traded", account=BOB, size=1, size_after=1, fee=2, fund_fee=2, quote_after=-2
+    )
+    history.add(
+        "PerpVenue", "AccountLiquidated", account=BOB, liquidator=ALICE, quote_before=-2,
+        covered=8, fund_claim_after=0, pool_claim_after=126,
+        outcome={"size": 1, "fund_penalty": 1, "backstop_size_after": 1},
+    )  # fmt: skip
+    ledger = _folded(history.logs)
+    assert ledger.faults == []
+    assert ledger.tills == {VENUE: Till(quote_held=5, fund_claim=0, pool_claim=126)}
 
 
 def test_fold__any_event_missing__is_found(history):
