@@ -64,7 +64,7 @@ def __init__(asset: address, quote: address, terms: ILiquidationRules.Terms):
     ASSET = asset
     QUOTE = quote
     TERMS = terms
-    PRICE_DIVISOR = 10 ** (18 + asset_decimals - quote_decimals)
+    PRICE_DIVISOR = 10**(18 + asset_decimals - quote_decimals)
     curve.__init__(terms.skew_scale, PRICE_DIVISOR, terms.taker_fee_wad, terms.maker_fee_wad)
     margin_rules.__init__(terms)
 
@@ -81,9 +81,7 @@ def outcome(
     size: uint256 = fixed_point.magnitude(account.size)
     done.equity_before = margin_rules.equity(account, price_wad)
     done.maintenance = margin_rules.required(size, price_wad)[1]
-    assert done.equity_before < convert(
-        done.maintenance, int256
-    ), "venue: account is healthy"
+    assert done.equity_before < convert(done.maintenance, int256), "venue: account is healthy"
     part: uint256 = 0
     asked: uint256 = 0
     (part, asked) = self._liquidated_size(size, done.equity_before, price_wad)
@@ -104,9 +102,7 @@ def outcome(
 
 @external
 @view
-def assess(
-    account: ILiquidationRules.Account, price_wad: uint256
-) -> (bool, uint256, uint256):
+def assess(account: ILiquidationRules.Account, price_wad: uint256) -> (bool, uint256, uint256):
     size: uint256 = fixed_point.magnitude(account.size)
     equity: int256 = margin_rules.equity(account, price_wad)
     if equity >= convert(margin_rules.required(size, price_wad)[1], int256):
@@ -176,9 +172,7 @@ def _after_loss(
     lacking: uint256 = fixed_point.positive_part(convert(asked + penalty, int256) - has)
     if lacking > 0 and account.assets > 0:
         share: uint256 = WAD - TERMS.discount_wad
-        done.assets_sold = min(
-            account.assets, margin_rules.assets_for(lacking, price_wad, share)
-        )
+        done.assets_sold = min(account.assets, margin_rules.assets_for(lacking, price_wad, share))
         has += convert(margin_rules.share_down(done.assets_sold, price_wad, share), int256)
     left: uint256 = fixed_point.positive_part(has)
     done.reward = min(asked, left)

@@ -71,7 +71,7 @@ def __init__(asset: address, quote: address, oracle: address):
     ASSET = asset
     QUOTE = quote
     ORACLE = oracle
-    PRICE_DIVISOR = convert(10 ** (18 + asset_decimals - quote_decimals), int256)
+    PRICE_DIVISOR = convert(10**(18 + asset_decimals - quote_decimals), int256)
 
 
 # Owner calls
@@ -144,9 +144,9 @@ def remove(shares: uint256, min_quote: uint256, receiver: address) -> (uint256, 
     self.quote_held -= quote
     self.assets_held -= assets
     # What stays must still carry the skew that the venue let in on the strength of it.
-    assert self._equity(price.price_wad) >= staticcall IPerpVenue(
-        self.venue
-    ).pool_equity_required(price.price_wad), "pool: skew needs the equity"
+    assert self._equity(price.price_wad) >= staticcall IPerpVenue(self.venue).pool_equity_required(
+        price.price_wad
+    ), "pool: skew needs the equity"
     self._send(QUOTE, receiver, quote)
     self._send(ASSET, receiver, assets)
     log ILiquidityPool.LiquidityRemoved(
@@ -232,8 +232,10 @@ def _equity(price_wad: uint256) -> int256:
     booked: int256 = 0
     if self.venue != empty(address):
         booked = staticcall IPerpVenue(self.venue).pool_value(price_wad)
-    return convert(self.quote_held, int256) + booked + fixed_point.div_floor(
-        convert(self.assets_held * price_wad, int256), PRICE_DIVISOR
+    return (
+        convert(self.quote_held, int256)
+        + booked
+        + fixed_point.div_floor(convert(self.assets_held * price_wad, int256), PRICE_DIVISOR)
     )
 
 
@@ -246,9 +248,7 @@ def _worth(
     @dev The shares' part of equity: inventory in kind first, the rest in quote.
     """
     divisor: uint256 = convert(PRICE_DIVISOR, uint256)
-    value: uint256 = fixed_point.mul_div_down(
-        shares, fixed_point.positive_part(equity), supply
-    )
+    value: uint256 = fixed_point.mul_div_down(shares, fixed_point.positive_part(equity), supply)
     assets: uint256 = min(
         fixed_point.mul_div_down(self.assets_held, shares, supply),
         fixed_point.mul_div_down(value, divisor, price_wad),

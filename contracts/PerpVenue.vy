@@ -587,9 +587,7 @@ def _book_failure(
     """
     self._lend(0, convert(done.assets_sold, int256))
     self._claim(
-        quote_before
-        - done.quote_after
-        - convert(done.reward + bonus + done.fund_penalty, int256),
+        quote_before - done.quote_after - convert(done.reward + bonus + done.fund_penalty, int256),
         convert(done.fund_penalty, int256),
     )
     if deficit > 0:
@@ -852,9 +850,7 @@ def _owed(account: ILiquidationRules.Account, indices: int256) -> int256:
     """
     @dev Funding that the account has not paid yet, times PRICE_DIVISOR.
     """
-    return abs(account.size) * (
-        self._index(account.size, indices) - account.funding_index_wad
-    )
+    return abs(account.size) * (self._index(account.size, indices) - account.funding_index_wad)
 
 
 @internal

@@ -169,9 +169,7 @@ class Model:
         if elapsed > 0:
             due = abs(rate) * self.price * elapsed
             paid, most = up(due, PERIOD * WAD), due // (PERIOD * WAD)
-            payers, takers = (
-                (self.longs, self.shorts) if rate > 0 else (self.shorts, self.longs)
-            )
+            payers, takers = (self.longs, self.shorts) if rate > 0 else (self.shorts, self.longs)
             got = min(most, paid * payers // takers) if takers else 0
             self.long_index += paid if rate > 0 else -got
             self.short_index += -got if rate > 0 else paid
@@ -308,9 +306,7 @@ class Model:
         share = WAD - self.terms["discount_wad"]
         lacking = max(done.reward + done.penalty - account.quote, 0)
         if lacking and account.assets:
-            done.sold = min(
-                account.assets, up(lacking * self.divisor * WAD, price * share)
-            )
+            done.sold = min(account.assets, up(lacking * self.divisor * WAD, price * share))
             account.assets -= done.sold
             account.quote += done.sold * price * share // (self.divisor * WAD)
             self.pool_assets += done.sold

@@ -156,9 +156,7 @@ class Pair:
         held = self.venue.reserves()[0]
         everybody = model.everybody()
         assert held == world.quote.balanceOf(self.venue.address)
-        assert held == (
-            sum(each.quote for each in everybody) + model.pool_claim + model.fund_claim
-        )
+        assert held == (sum(each.quote for each in everybody) + model.pool_claim + model.fund_claim)
         assert world.asset.balanceOf(self.venue.address) == (
             sum(each.assets for each in everybody) + model.pool_assets
         )
@@ -172,17 +170,14 @@ class Pair:
         world, model = self.world, self.model_now()
         quote, assets = world.pool.holdings()
         tokens = quote + world.quote.balanceOf(self.venue.address) - model.fund_claim
-        held = tokens * model.divisor + price * (
-            assets + world.asset.balanceOf(self.venue.address)
-        )
+        held = tokens * model.divisor + price * (assets + world.asset.balanceOf(self.venue.address))
         scale, skew = model.terms["skew_scale"], model.skew
         pool = (quote + self.venue.pool_value(price)) * model.divisor + assets * price
         closing = 0  # times divisor * 2L, exact
         for each in model.everybody():
             owed = abs(each.size) * (model.index(each.size) - each.index)
             closing += 2 * scale * (
-                each.quote * model.divisor + each.assets * price
-                - each.entry * model.divisor - owed
+                each.quote * model.divisor + each.assets * price - each.entry * model.divisor - owed
             ) + each.size * price * (2 * scale + skew)
         # The contract rounds three times, each time against the pool.
         missing = 2 * scale * (held - pool) - closing

@@ -83,9 +83,7 @@ def value_down(size: int256, price_wad: uint256) -> int256:
     """
     @dev size * S, quote, down.
     """
-    return fixed_point.div_floor(
-        size * convert(price_wad, int256), curve.PRICE_DIVISOR
-    )
+    return fixed_point.div_floor(size * convert(price_wad, int256), curve.PRICE_DIVISOR)
 
 
 @internal
@@ -94,9 +92,7 @@ def value_up(size: int256, price_wad: uint256) -> int256:
     """
     @dev size * S, quote, up.
     """
-    return fixed_point.div_ceil(
-        size * convert(price_wad, int256), curve.PRICE_DIVISOR
-    )
+    return fixed_point.div_ceil(size * convert(price_wad, int256), curve.PRICE_DIVISOR)
 
 
 @internal

@@ -35,4 +35,5 @@ def test_a03__sandwich__moves_neither_the_account_nor_the_fund() -> None:
             gained = w.venue.account(attacker)[1] - balance
             assert gained <= 0  # fees, when it tried
     assert outcomes[0] == outcomes[1]
-    assert outcomes[0][0] > 0 and outcomes[0][1] == w.quotes(10)
+    assert outcomes[0][0] > 0
+    assert outcomes[0][1] == w.quotes(10)

@@ -18,9 +18,7 @@ def test_m04__fund_short__liquidation_goes_on_and_the_rest_is_recorded(insurance
     w.set_price("0.5")  # 20 + 50 - 105 = -35
     done = pair.liquidate(long, pair.trader("liquidator"))
     assert done.deficit == w.quotes(35 - insurance)
-    assert w.venue.shortfall(True) == (
-        (done.deficit, w.assets(100)) if done.deficit else (0, 0)
-    )
+    assert w.venue.shortfall(True) == ((done.deficit, w.assets(100)) if done.deficit else (0, 0))
     assert pair.stored(other)[1] == w.quotes(50)  # accounts without a position never pay
     pair.check_tokens()
     pair.check_value(w.price())

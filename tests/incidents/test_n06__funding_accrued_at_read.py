@@ -40,4 +40,5 @@ def test_n06__poking_at_a_constant_price__gains_nothing() -> None:
         w.venue.accrue()
     often = [w.venue.margin(each, WAD)[1] for each in (long, short)]
     # payers up, receivers down: pokes can only cost, and less than a unit of quote
-    assert 0 <= once[0] - often[0] <= 1 and 0 <= once[1] - often[1] <= 1
+    assert 0 <= once[0] - often[0] <= 1
+    assert 0 <= once[1] - often[1] <= 1

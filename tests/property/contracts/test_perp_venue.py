@@ -69,7 +69,13 @@ def test_trade__in_parts__costs_the_same_to_a_unit_a_part(
         assert 0 <= sum(paid) - (cost + fee) <= 2 * len(parts)
 
 
-@given(decimals=each_decimals, price=prices, first=st.integers(-99, 99), share=st.integers(1, 10**6), buy=st.booleans())
+@given(
+    decimals=each_decimals,
+    price=prices,
+    first=st.integers(-99, 99),
+    share=st.integers(1, 10**6),
+    buy=st.booleans(),
+)
 @EXAMPLES
 def test_trade__round_trip__costs_its_fees_and_roundings(
     markets: Markets, decimals: tuple[int, int], price: str, first: int, share: int, buy: bool
@@ -130,7 +136,13 @@ def test_funding__read__equals_a_settlement_at_that_second(
         assert paid >= 0  # the pool never pays funding
 
 
-@given(decimals=each_decimals, price=prices, size=st.integers(5, 90), long=st.booleans(), over=st.integers(1, 300))
+@given(
+    decimals=each_decimals,
+    price=prices,
+    size=st.integers(5, 90),
+    long=st.booleans(),
+    over=st.integers(1, 300),
+)
 @EXAMPLES
 def test_liquidate__partial__lands_at_initial_margin(
     level: Markets, decimals: tuple[int, int], price: str, size: int, long: bool, over: int
@@ -202,7 +214,11 @@ def test_outcome__any_account__agrees_with_the_formula(
     done = model.liquidate("it", "liquidator", 0, price)
     out = rules.outcome(words, (0, 0, 0, 0, 0), price)
     assert (out[2], out[3], out[4], out[6], out[7]) == (
-        done.size, held.size, held.entry, done.sold, done.penalty,
+        done.size,
+        held.size,
+        held.entry,
+        done.sold,
+        done.penalty,
     )
     assert out[5] == held.quote
     assert out[11] == done.deficit

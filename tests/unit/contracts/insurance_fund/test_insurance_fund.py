@@ -16,7 +16,10 @@ def test_donate__anyone__logged() -> None:
     w.fund.donate(w.quotes(7), sender=donor)
     event = w.fund.get_logs()[-1]
     assert (event.donor, event.quote, event.held_before, event.held_after) == (
-        donor, w.quotes(7), w.quotes(5), w.quotes(12),
+        donor,
+        w.quotes(7),
+        w.quotes(5),
+        w.quotes(12),
     )
     assert w.fund.held() == w.quotes(12)
     with boa.reverts("fund: zero amount"):
@@ -33,7 +36,8 @@ def test_cover__registered__pays_what_it_can() -> None:
     assert (event.venue, event.asked, event.paid) == (venue, w.quotes(2), w.quotes(2))
     assert w.fund.cover(w.quotes(9), sender=venue) == w.quotes(3)
     assert w.fund.cover(w.quotes(9), sender=venue) == 0
-    assert w.fund.held() == 0 and w.quote.balanceOf(venue) == w.quotes(5)
+    assert w.fund.held() == 0
+    assert w.quote.balanceOf(venue) == w.quotes(5)
 
 
 def test_cover__stranger_or_struck_off__gets_nothing() -> None:

@@ -70,7 +70,9 @@ def test_rules__terms_at_their_bounds__accepted(tokens: tuple[object, object]) -
 
 @pytest.mark.parametrize("decimals", [5, 19])
 def test_rules_and_pool__wrong_decimals__refused(decimals: int) -> None:
-    odd = boa.loads(f"decimals: public(uint8)\n@deploy\ndef __init__():\n    self.decimals = {decimals}")
+    odd = boa.loads(
+        f"decimals: public(uint8)\n@deploy\ndef __init__():\n    self.decimals = {decimals}"
+    )
     good = deploy_token(18)
     oracle = good.address  # anything that is not zero
     with boa.reverts("venue: asset decimals"):

@@ -29,7 +29,8 @@ def test_provide__shares_at_closing_value(asset_decimals: int, quote_decimals: i
     event = w.pool.get_logs()[-1]
     assert (event.equity_before, event.shares) == (w.quotes(895), w.quotes(1_000))
     assert (event.total_shares_before, event.total_shares_after) == (
-        w.quotes(1_000), w.quotes(2_000),
+        w.quotes(1_000),
+        w.quotes(2_000),
     )
     assert w.pool.equity(price) == w.quotes(1_790)
 
@@ -81,9 +82,7 @@ def test_set_venue__once_and_only_a_venue_of_this_pool() -> None:
     w, other = world(liquidity=0), world(liquidity=0)
     with boa.reverts("pool: venue already set"):
         w.pool.set_venue(other.venue.address)
-    fresh = deployer("LiquidityPool.vy").deploy(
-        w.asset.address, w.quote.address, w.oracle.address
-    )
+    fresh = deployer("LiquidityPool.vy").deploy(w.asset.address, w.quote.address, w.oracle.address)
     with boa.reverts("pool: zero address"):
         fresh.set_venue("0x" + "00" * 20)
     with boa.reverts("pool: venue of another pool"):
@@ -94,9 +93,7 @@ def test_set_venue__other_oracle__refused() -> None:
     from tests.venue_world import deploy_venue
 
     w, other = world(liquidity=0), world(liquidity=0)
-    fresh = deployer("LiquidityPool.vy").deploy(
-        w.asset.address, w.quote.address, w.oracle.address
-    )
+    fresh = deployer("LiquidityPool.vy").deploy(w.asset.address, w.quote.address, w.oracle.address)
     venue = deploy_venue((w.asset, w.quote, other.oracle, fresh, w.fund), w.terms)
     with boa.reverts("pool: venue oracle differs"):
         fresh.set_venue(venue.address)

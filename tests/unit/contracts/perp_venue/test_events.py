@@ -40,7 +40,9 @@ class Fold:
     def FundingAccrued(self, e: Any) -> None:  # noqa: N802 (the event's name)
         assert e.price_before_wad == self.price
         self.price, self.at, self.mean = (
-            e.price_after_wad, e.accrued_at, e.mean_premium_after_wad,
+            e.price_after_wad,
+            e.accrued_at,
+            e.mean_premium_after_wad,
         )
         self.long_index, self.short_index = e.long_index_after_wad, e.short_index_after_wad
 
@@ -97,7 +99,11 @@ class Fold:
 def compare(fold: Fold, w: World) -> None:
     for owner, account in fold.accounts.items():
         assert tuple(w.venue.account(owner)) == (
-            account.assets, account.quote, account.size, account.entry, account.index,
+            account.assets,
+            account.quote,
+            account.size,
+            account.entry,
+            account.index,
         )
     others = [a for owner, a in fold.accounts.items() if owner != fold.pool]
     open_cost = sum(
@@ -105,8 +111,16 @@ def compare(fold: Fold, w: World) -> None:
         for a in fold.accounts.values()
     )
     assert tuple(w.venue.state()) == (
-        fold.longs, fold.shorts, fold.long_index, fold.short_index, open_cost,
-        fold.price, fold.at, fold.mean, fold.pool_claim, fold.fund_claim,
+        fold.longs,
+        fold.shorts,
+        fold.long_index,
+        fold.short_index,
+        open_cost,
+        fold.price,
+        fold.at,
+        fold.mean,
+        fold.pool_claim,
+        fold.fund_claim,
     )
     debt = sum(max(-a.quote, 0) for a in others)
     assert tuple(w.venue.reserves()) == (fold.held, debt, fold.pool_assets)

@@ -95,7 +95,9 @@ def test_accrue__logs_the_interval() -> None:
     w.venue.accrue()
     event = w.venue.get_logs()[0]
     assert (event.rate_wad, event.price_before_wad, event.price_after_wad) == (
-        75 * BP, WAD, 2 * WAD,
+        75 * BP,
+        WAD,
+        2 * WAD,
     )
     assert (event.long_index_after_wad, event.short_index_after_wad) == (75 * BP, 0)
     assert event.accrued_at == boa.env.timestamp

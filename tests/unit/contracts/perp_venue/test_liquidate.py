@@ -64,9 +64,7 @@ def fallen(price: str = "0.94", *, insurance: float = 0, **changes: int) -> tupl
 
 def event_of(pair: Pair) -> Any:
     """Return the liquidation event of the last call."""
-    return next(
-        e for e in pair.logs if type(e).__name__ == "AccountLiquidated"
-    )
+    return next(e for e in pair.logs if type(e).__name__ == "AccountLiquidated")
 
 
 def test_liquidate__healthy_to_the_unit__refused() -> None:
@@ -110,7 +108,9 @@ def test_liquidate__event__rebuilds_both_accounts() -> None:
     assert (event.account, event.liquidator) == (long, liquidator)
     outcome = event.outcome
     assert (outcome.size, outcome.size_after, outcome.entry_after, outcome.quote_after) == (
-        done.size, *pair.stored(long)[2:4], pair.stored(long)[1],
+        done.size,
+        *pair.stored(long)[2:4],
+        pair.stored(long)[1],
     )
     assert event.quote_before == before[1] - event.funding
     stop = pair.stored(pair.world.pool.address)
@@ -118,7 +118,8 @@ def test_liquidate__event__rebuilds_both_accounts() -> None:
     assert event.liquidator_quote_after == pair.stored(liquidator)[1]
     assert (event.pool_claim_after, event.fund_claim_after) == pair.venue.state()[8:10]
     assert event.reward == done.reward == 93_000  # 10 bp of 93, under 0.1 flat
-    assert event.price_wad == pair.world.price() and event.oracle_round_id > 0
+    assert event.price_wad == pair.world.price()
+    assert event.oracle_round_id > 0
 
 
 def test_liquidate__backstop_takes_below_the_index_a_long_above_it_a_short() -> None:
@@ -131,7 +132,8 @@ def test_liquidate__backstop_takes_below_the_index_a_long_above_it_a_short() -> 
     pair.trade(short, -size)  # entry -105, K = 0
     pair.world.set_price("0.9")
     done = pair.liquidate(long, liquidator)  # E = 1: all of it; -15 + 16 - 1.35 < 0
-    assert done.size == size and done.penalty == pair.world.quotes(1)
+    assert done.size == size
+    assert done.penalty == pair.world.quotes(1)
     stop = pair.stored(pair.world.pool.address)
     assert stop[2:4] == (size, pair.world.quotes("88.65"))  # 100 * 0.9 * (1 - 1.5 %)
     pair.world.set_price("1.2")
@@ -176,27 +178,24 @@ def test_liquidate__partial__keeps_its_loan_and_its_assets() -> None:
     w.set_price("0.935")
     done = pair.liquidate(long, pair.trader("liquidator"))
     assert 0 < done.size < w.assets(80)
-    assert done.sold == 0 and pair.stored(long)[0] == w.assets(15)
+    assert done.sold == 0
+    assert pair.stored(long)[0] == w.assets(15)
     assert pair.stored(long)[1] < 0
 
 
-@pytest.mark.parametrize(
-    ("insurance", "covered", "deficit"), [(0, 0, 4), (3, 3, 1), (100, 4, 0)]
-)
-def test_liquidate__waterfall__fund_then_pool(
-    insurance: int, covered: int, deficit: int
-) -> None:
+@pytest.mark.parametrize(("insurance", "covered", "deficit"), [(0, 0, 4), (3, 3, 1), (100, 4, 0)])
+def test_liquidate__waterfall__fund_then_pool(insurance: int, covered: int, deficit: int) -> None:
     pair, long = fallen("0.85", insurance=insurance)
     w = pair.world
     # 16 + 85 - 105 = -4: no penalty, a loss of 4
     done = pair.liquidate(long, pair.trader("liquidator"))
     assert (done.penalty, done.covered, done.deficit) == (
-        0, w.quotes(covered), w.quotes(deficit),
+        0,
+        w.quotes(covered),
+        w.quotes(deficit),
     )
     assert w.fund.held() == w.quotes(insurance - covered)
-    assert pair.venue.shortfall(True) == (
-        (w.quotes(deficit), w.assets(100)) if deficit else (0, 0)
-    )
+    assert pair.venue.shortfall(True) == ((w.quotes(deficit), w.assets(100)) if deficit else (0, 0))
     assert pair.venue.shortfall(False) == (0, 0)
     assert pair.stored(long)[:4] == (0, 0, 0, 0)
     pair.check_tokens()
@@ -209,7 +208,8 @@ def test_liquidate__fund_claim_here__is_used_before_its_balance() -> None:
     claim = pair.venue.state()[9]
     assert claim == w.quotes("0.2")  # a fifth of 1 % of 100
     done = pair.liquidate(long, pair.trader("liquidator"))
-    assert done.covered == w.quotes(5) and pair.venue.state()[9] == 0
+    assert done.covered == w.quotes(5)
+    assert pair.venue.state()[9] == 0
     assert w.fund.held() == w.quotes(100) - w.quotes("4.8")
 
 
@@ -238,12 +238,14 @@ def test_liquidate__fund_lies_reverts_burns_or_reenters__goes_on(mode: int) -> N
     w = world(**PLAIN)
     fund = boa.loads(LIAR, w.quote.address)
     w.quote.mint(fund.address, w.quotes(1_000))
-    pool = deployer("LiquidityPool.vy").deploy(
-        w.asset.address, w.quote.address, w.oracle.address
-    )
+    pool = deployer("LiquidityPool.vy").deploy(w.asset.address, w.quote.address, w.oracle.address)
     rules = deploy_rules(w.asset, w.quote, w.terms)
     venue = deployer("PerpVenue.vy").deploy(
-        w.asset.address, w.quote.address, w.oracle.address, pool.address, fund.address,
+        w.asset.address,
+        w.quote.address,
+        w.oracle.address,
+        pool.address,
+        fund.address,
         rules.address,
     )
     pool.set_venue(venue.address)
@@ -268,7 +270,8 @@ def test_liquidate__oneself__reward_comes_back_and_penalty_does_not() -> None:
     before = pair.venue.margin(long, price)[4]
     done = pair.liquidate(long, long)
     assert pair.venue.margin(long, price)[4] in (
-        before - done.penalty, before - done.penalty - 1,
+        before - done.penalty,
+        before - done.penalty - 1,
     )
 
 

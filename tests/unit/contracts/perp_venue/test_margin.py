@@ -22,10 +22,15 @@ def test_deposit__both_tokens__credited_and_logged(
     w.venue.deposit(w.assets(3), w.quotes(5), sender=account)
     event = next(e for e in w.venue.get_logs() if type(e).__name__ == "MarginDeposited")
     assert (event.account, event.assets, event.quote, event.funding) == (
-        account, w.assets(3), w.quotes(5), 0,
+        account,
+        w.assets(3),
+        w.quotes(5),
+        0,
     )
     assert (event.assets_after, event.quote_before, event.quote_after) == (
-        w.assets(3), 0, w.quotes(5),
+        w.assets(3),
+        0,
+        w.quotes(5),
     )
     assert w.venue.account(account) == (w.assets(3), w.quotes(5), 0, 0, 0)
     assert w.asset.balanceOf(w.venue.address) == w.assets(3)

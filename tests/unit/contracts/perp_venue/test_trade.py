@@ -38,14 +38,18 @@ def test_trade__logs_before_after_and_inputs() -> None:
     event = next(e for e in w.venue.get_logs() if type(e).__name__ == "Traded")
     assert event.account == trader
     assert (event.size, event.size_before, event.size_after) == (
-        -w.assets(4), w.assets(10), w.assets(6),
+        -w.assets(4),
+        w.assets(10),
+        w.assets(6),
     )
     # sells 4 from K = 10: 4 * 2 * (1 + 8/1,000) = 8.064; entry 20.1 * 4/10 = 8.04; maker 2 bp
     assert event.cost == -w.quotes("8.064")
     assert (event.entry_before, event.entry_after) == (w.quotes("20.1"), w.quotes("12.06"))
-    assert event.fee == w.quotes("0.0016") and event.fund_fee == w.quotes("0.00032")
+    assert event.fee == w.quotes("0.0016")
+    assert event.fund_fee == w.quotes("0.00032")
     assert event.quote_after - event.quote_before == w.quotes("0.024") - event.fee
-    assert event.price_wad == 2 * WAD and event.oracle_round_id > 0
+    assert event.price_wad == 2 * WAD
+    assert event.oracle_round_id > 0
 
 
 def test_trade__moves_no_tokens_and_books_the_rest_to_the_pool() -> None:
