@@ -28,6 +28,7 @@ class World:
     deployment: object
     hours: list
     done: list
+    market: object
 
     def at(self, name):
         return self.deployment[name].address.lower()
@@ -59,7 +60,7 @@ def world(request, tmp_path_factory):
         deployment = deploy.deploy(folder=tmp_path_factory.mktemp("deployments"))
         market = Market(deployment, signer("trader"), 7)
         market.prepare()
-        built = World(node, deployment, jump_diffusion(HOURS, 7, STARTS_AT), [])
+        built = World(node, deployment, jump_diffusion(HOURS, 7, STARTS_AT), [], market)
         for i, hour in enumerate(built.hours):
             built.done.append(market.advance(hour))
             if i == 0:
@@ -68,6 +69,14 @@ def world(request, tmp_path_factory):
             if i == 4:
                 withdraw(deployment, test_account(5), 10 * ONE)
         yield built
+
+
+@pytest.fixture
+def undone(world):
+    """What the test does to the chain is undone."""
+    before = world.node.request("evm_snapshot")
+    yield
+    world.node.request("evm_revert", before)
 
 
 @pytest.fixture
@@ -116,6 +125,36 @@ def test_replay__real_chain__reproduces_the_state(world, chain):
     assert verdict.faults == ()
     assert verdict.ledger.supply == world.contract("HedgeVault").totalSupply()
     assert len(verdict.events) > 20
+
+
+def test_replay__liquidation_settlement_and_fund__till_adds_up(world, chain, undone):
+    """A long of 20 on thin margin, a fall of a fifth: everything that moves a venue's tokens."""
+    from scripts.accounts import test_account
+    from scripts.calls import send
+
+    venue, quote = world.contract("PerpVenue"), world.contract("Quote")
+    reckless, anyone = test_account(9), test_account(8)
+    last = world.hours[-1]
+    margin = round(20 * last.spot * 0.15) * 10**6
+    send(reckless, quote.mint, str(reckless), margin, doing="minting")
+    send(reckless, quote.approve, venue.address, margin, doing="approving")
+    send(reckless, venue.deposit, 0, margin, doing="the deposit")
+    send(reckless, venue.trade, 0, 20 * ONE, 10**36, doing="the trade")
+    fallen = dataclasses.replace(
+        last, closes_at=last.closes_at + 3_600, spot=last.spot * 0.8, perp=last.perp * 0.8
+    )
+    assert world.market.advance(fallen).failed == ()
+    send(anyone, venue.liquidate, str(reckless), doing="the liquidation")
+    send(anyone, venue.settle, doing="the settlement")
+    calm = dataclasses.replace(fallen, closes_at=fallen.closes_at + 3_600, perp=fallen.spot)
+    assert world.market.advance(calm).failed == ()  # trades, so that the fund has earned a fee
+    send(anyone, world.contract("InsuranceFund").collect, venue.address, doing="the collection")
+    verdict = replay(chain.batch, _system(world), 0, world.head)
+    assert verdict.faults == ()
+    names = {event.name for event in verdict.events}
+    assert {"AccountLiquidated", "PoolSettled", "FundPaid"} <= names
+    till = verdict.ledger.tills[world.at("PerpVenue")]
+    assert till.quote_held == quote.balanceOf(venue)
 
 
 @pytest.mark.parametrize(
