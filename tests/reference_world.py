@@ -15,7 +15,7 @@ from typing import Any
 
 import boa
 from eth_abi import decode
-from hypothesis import note
+from eth_utils import keccak
 
 from keeper.simulation.reference import (
     Feed,
@@ -36,14 +36,14 @@ from tests.venue_world import FEED_UNIT, World, world
 
 ERROR_STRING = bytes.fromhex("08c379a0")
 SPOT_FEE_WAD = 3 * 10**15
+TOKENS = ("asset", "quote")
 MARGIN_FIELDS = tuple(Margin.__dataclass_fields__)
 MARKET_FIELDS = tuple(Market.__dataclass_fields__)
 
-# One call that reads all that is stored; each contract call of titanoboa costs a millisecond.
+# One call that asks every view of what is stored.
 READER = """
 # pragma version 0.4.3
 # pragma evm-version shanghai
-from ethereum.ercs import IERC20
 from interfaces import IInsuranceFund
 from interfaces import ILiquidationRules
 from interfaces import ILiquidityPool
@@ -94,15 +94,6 @@ def stored(venue: IPerpVenue, spot: ISpotMarket, owner: address, owners: DynArra
         ],
     )
 
-
-@external
-@view
-def tokens(asset: IERC20, quote: IERC20, holders: DynArray[address, 4]) -> DynArray[uint256, 8]:
-    balances: DynArray[uint256, 8] = []
-    for each: address in holders:
-        balances.append(staticcall asset.balanceOf(each))
-        balances.append(staticcall quote.balanceOf(each))
-    return balances
 """
 
 
@@ -120,6 +111,46 @@ def reason_of(error: boa.BoaError) -> str:
     if isinstance(output, bytes) and output.startswith(ERROR_STRING):
         return str(decode(("string",), output[4:])[0])
     return ""
+
+
+def signed(word: int, bits: int = 256) -> int:
+    """Return the two's complement number in the lowest bits."""
+    word %= 1 << bits
+    return word - (1 << bits) if word >> (bits - 1) else word
+
+
+def halves(word: int) -> tuple[int, int]:
+    """Return the two signed numbers of a word (`modules/words.vy`)."""
+    return signed(word >> 128, 128), signed(word, 128)
+
+
+class Storage:
+    """
+    A contract's storage words by the names that the compiler gives; reading costs no call.
+
+    A comparison after every call through views takes as long as the call itself.
+    """
+
+    def __init__(self, contract: Any) -> None:
+        self.address = contract.address
+        layout = contract.compiler_data.storage_layout["storage_layout"]
+        self.slots = {name.split(".")[-1]: at["slot"] for name, at in flat(layout)}
+
+    def word(self, name: str, key: str | bool | None = None, offset: int = 0) -> int:
+        """Return the word of a variable, or of an element of a map."""
+        slot = self.slots[name]
+        if key is not None:
+            number = int(key, 16) if isinstance(key, str) else int(key)
+            slot = int.from_bytes(keccak(slot.to_bytes(32) + number.to_bytes(32)))
+        return int(boa.env.get_storage(self.address, slot + offset))
+
+
+def flat(layout: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return all variables of a storage layout, those of modules included."""
+    found = []
+    for name, at in layout.items():
+        found += [(name, at)] if "slot" in at else flat(at)
+    return found
 
 
 def outcome(
@@ -191,6 +222,18 @@ class Twins:
             for spender in spenders:
                 market_world.fund(account, spender, chain.asset, chain.quote, amount=2**110)
         self.reader = reader_deployer().deploy()
+        self.words = {
+            name: Storage(contract)
+            for name, contract in (
+                ("venue", chain.venue),
+                ("pool", chain.pool),
+                ("fund", chain.fund),
+                ("spot", self.chain_spot),
+                ("asset", chain.asset),
+                ("quote", chain.quote),
+            )
+        }
+        self.say: Callable[[str], object] = lambda _: None  # hears every call
         self.calls: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
 
@@ -232,7 +275,7 @@ class Twins:
         self.calls[name] += 1
         result, reason = outcome(on_chain, boa.BoaError, reason_of)
         expected, refusal = outcome(in_model, Reverted, lambda error: error.reason)
-        note(f"{name}: {expected if refusal is None else refusal}")
+        self.say(f"{name}: {expected if refusal is None else refusal}")
         assert reason == refusal, f"{name}: the chain says {reason!r}, the model {refusal!r}"
         assert plain(result) == expected, (name, result, expected)
         if refusal is not None:
@@ -349,7 +392,63 @@ class Twins:
     # Comparison
 
     def compare(self) -> None:
-        """Compare all that is stored, and hold both sides against conservation of tokens."""
+        """Compare every word that is stored, and hold both sides against conservation."""
+        venue, stored = self.venue, self.words["venue"]
+        for owner in (*self.traders, self.pool.address):
+            size, entry = halves(stored.word("_accounts", owner))
+            quote, assets = halves(stored.word("_accounts", owner, 1))
+            index = signed(stored.word("_accounts", owner, 2))
+            assert (assets, quote, size, entry, index) == venue.account(owner), owner
+        mean_and_time, price_wad = halves(stored.word("_clock"))
+        state = (
+            *halves(stored.word("_sizes")),
+            *halves(stored.word("_indices")),
+            signed(stored.word("_open_cost")),
+            price_wad,
+            mean_and_time & (2**40 - 1),
+            mean_and_time >> 40,
+            *halves(stored.word("_claims")),
+        )
+        assert state == venue.state()
+        reserves = (stored.word("_quote_held"), *halves(stored.word("_loans")))
+        assert reserves == venue.reserves()
+        for long in (False, True):
+            short = tuple(stored.word("_shortfalls", long, offset) for offset in (0, 1))
+            assert short == venue.shortfall(long)
+        self._compare_ledgers()
+        self._compare_tokens()
+
+    def _compare_ledgers(self) -> None:
+        pool, owner, words = self.pool, self.world.owner, self.words["pool"]
+        assert (words.word("quote_held"), words.word("assets_held")) == pool.holdings()
+        assert words.word("total_shares") == pool.total_shares
+        assert words.word("shares_of", owner) == pool.shares_of.get(owner, 0)
+        assert self.words["fund"].word("held") == self.fund.held
+        registered = self.words["fund"].word("registered", self.venue.address)
+        assert bool(registered) is self.fund.registered[self.venue.address]
+        spot = self.words["spot"]
+        reserves = (spot.word("_assets_reserve"), spot.word("_quote_reserve"))
+        assert reserves == self.spot.reserves()
+
+    def _compare_tokens(self) -> None:
+        """Held = sum of accounts + pool + fund, in the model; the same tokens on chain."""
+        venue, pool = self.venue, self.pool
+        everybody = [venue.account(owner) for owner in venue.owners if owner != pool.address]
+        quote = sum(each.quote for each in everybody) + venue.pool_claim + venue.fund_claim
+        assets = sum(each.assets for each in everybody) + venue.pool_assets
+        assert quote == venue.quote_held
+        holdings = {
+            venue.address: (assets, quote),
+            pool.address: (pool.assets_held, pool.quote_held),
+            self.fund.address: (0, self.fund.held),
+            str(self.chain_spot.address): self.spot.reserves(),
+        }
+        for holder, amounts in holdings.items():
+            held = tuple(self.words[token].word("balanceOf", holder) for token in TOKENS)
+            assert held == amounts, holder
+
+    def compare_getters(self) -> None:
+        """Compare what the views say of storage."""
         owners = [*self.traders, self.pool.address]
         accounts, state, reserves, short, ledgers = self.reader.stored(
             self.venue.address, self.chain_spot.address, self.world.owner, owners
@@ -367,26 +466,10 @@ class Twins:
             self.fund.held,
             *self.spot.reserves(),
         )
-        self._compare_tokens()
-
-    def _compare_tokens(self) -> None:
-        """Held = sum of accounts + pool + fund, in the model; the same tokens on chain."""
-        venue, pool = self.venue, self.pool
-        everybody = [venue.account(owner) for owner in venue.owners if owner != pool.address]
-        quote = sum(each.quote for each in everybody) + venue.pool_claim + venue.fund_claim
-        assets = sum(each.assets for each in everybody) + venue.pool_assets
-        assert quote == venue.quote_held
-        holders = (venue.address, pool.address, self.fund.address, str(self.chain_spot.address))
-        held = self.reader.tokens(self.world.asset.address, self.world.quote.address, holders)
-        assert plain(held) == (
-            *(assets, quote),
-            *(pool.assets_held, pool.quote_held),
-            *(0, self.fund.held),
-            *self.spot.reserves(),
-        )
 
     def compare_views(self, who: str, size: int, price_wad: int, ratio_bps: int) -> None:
         """Compare every priced view at any price, for one account and one size."""
+        self.compare_getters()
         chain, at = self.world.venue, self.now
         margin = self.venue.margin(who, price_wad, at=at)
         assert plain(chain.margin(who, price_wad)) == record(margin, MARGIN_FIELDS)

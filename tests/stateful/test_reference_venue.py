@@ -13,7 +13,7 @@ from typing import Any
 
 import boa
 import pytest
-from hypothesis import settings
+from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -21,8 +21,12 @@ from keeper.simulation.reference import Round
 from tests.reference_world import Twins
 from tests.venue_world import FEED_UNIT
 
+seen: Counter[str] = Counter()  # what was reached, of all examples
 calls: Counter[str] = Counter()
 refused: Counter[str] = Counter()
+
+LOWER = (99, 97, 94, 90, 85, 80, 74, 66, 55, 40, 20)  # percent of the price
+HIGHER = (101, 103, 106, 110, 116, 125, 135, 150, 180, 250, 500)
 
 whos = st.integers(0, 3)
 percents = st.integers(1, 100)
@@ -44,6 +48,7 @@ class Markets(RuleBasedStateMachine):
         self.anchor = boa.env.anchor()
         self.anchor.__enter__()
         self.twins = twins = Twins(*self.decimals, price=price)
+        twins.say = note
         chain = twins.world
         self.lot = chain.quotes(price)  # quote worth one whole asset
         owner = chain.owner
@@ -64,6 +69,14 @@ class Markets(RuleBasedStateMachine):
         if hasattr(self, "anchor"):
             calls.update(self.twins.calls)
             refused.update(self.twins.refused)
+            venue = self.twins.venue
+            seen.update(
+                examples=1,
+                loans=venue.debt > 0,
+                backstop=venue.account(self.twins.pool.address).size != 0,
+                inventory=self.twins.pool.assets_held + venue.pool_assets > 0,
+                shortfall=any(each.quote for each in venue.shortfalls.values()),
+            )
             self.anchor.__exit__(None, None, None)
 
     # Traders
@@ -98,12 +111,12 @@ class Markets(RuleBasedStateMachine):
         if size:
             twins.trade(account, -size - size // 2 if turn else -size)
 
-    @rule(who=whos, worse_bps=st.integers(-20, 2_000))
+    @rule(who=whos, worse_bps=st.integers(-200, 2_000))
     def trade_with_limit(self, who: int, worse_bps: int) -> None:
         """Close a third at a limit around the mark, which may refuse it."""
         twins, account = self.twins, self.twins.traders[who]
         size = -twins.venue.account(account).size // 3
-        if size:
+        if size and (worse_bps > 0 or self.patient()):
             sign = 1 if size > 0 else -1
             curve, skew = twins.venue.curve, twins.venue.skew
             scale = 2 * curve.skew_scale
@@ -116,7 +129,8 @@ class Markets(RuleBasedStateMachine):
         twins, account = self.twins, self.twins.traders[who]
         free = twins.venue.free_assets(account, twins.price_wad, 0, at=twins.now)
         if percent > 100:
-            twins.withdraw(account, free + 1, 0)
+            if self.patient():
+                twins.withdraw(account, free + 1, 0)
         elif free * percent // 100:
             twins.withdraw(account, free * percent // 100, 0)
 
@@ -143,8 +157,27 @@ class Markets(RuleBasedStateMachine):
         ]
         if failing:
             twins.liquidate(failing[who % len(failing)], twins.traders[by])
-        elif who == by:
+        elif who == by and self.patient():
             twins.liquidate(twins.traders[who], twins.traders[by])
+
+    @rule(who=whos, by=whos, deeper=st.integers(0, 4))
+    def crash(self, who: int, by: int, deeper: int) -> None:
+        """Move the price until somebody fails, or further, and liquidate him."""
+        twins = self.twins
+        answer = twins.asset_feed.last_round.answer
+        holding = [each for each in twins.traders if twins.venue.account(each).size]
+        if not holding:
+            return
+        account = holding[who % len(holding)]
+        steps = LOWER if twins.venue.account(account).size > 0 else HIGHER
+        for i, step in enumerate(steps):
+            twins.publish(max(FEED_UNIT, min(10**6 * FEED_UNIT, answer * step // 100)))
+            if twins.venue.liquidation(account, twins.price_wad, at=twins.now)[0]:
+                further = steps[min(i + deeper, len(steps) - 1)]
+                twins.publish(max(FEED_UNIT, min(10**6 * FEED_UNIT, answer * further // 100)))
+                twins.liquidate(account, twins.traders[by])
+                return
+        twins.publish(answer)
 
     # What anyone may do
 
@@ -207,7 +240,12 @@ class Markets(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.twins.wait(seconds)
 
-    # What is refused
+    # What is refused, one call in ten at most
+
+    def patient(self) -> bool:
+        """Whether another refusal leaves most calls accepted."""
+        twins = self.twins
+        return 10 * sum(twins.refused.values()) < sum(twins.calls.values())
 
     @rule(who=whos, what=st.integers(0, 11))
     def refuse(self, who: int, what: int) -> None:
@@ -228,12 +266,15 @@ class Markets(RuleBasedStateMachine):
             lambda: twins.spot_buy(me, 2**119),
             lambda: twins.liquidate(twins.pool.address, me),
         )
-        attempts[what]()
+        if self.patient():
+            attempts[what]()
 
     @rule(who=whos, fault=st.integers(0, 5))
     def refuse_bad_price(self, who: int, fault: int) -> None:
         """One call while the feed is broken; then it answers again."""
         twins, me, now = self.twins, self.twins.traders[who], self.twins.now
+        if not self.patient():
+            return
         last = twins.asset_feed.last_round
         number, answer = last.round_id + 1, last.answer
         broken = (
@@ -294,9 +335,9 @@ class SmallBoth(Markets):
     decimals = (6, 6)
 
 
-# A quarter of the profile's examples each: an example costs a second.
+# The first ten examples are tiny; the nightly profile gives 200 of 100 steps to each machine.
 QUICK = settings(
-    max_examples=max(settings.default.max_examples // 4, 1),
+    max_examples=max(settings.default.max_examples // 10, 20),
     stateful_step_count=settings.default.stateful_step_count,
 )
 TestMarkets = Markets.TestCase
@@ -312,5 +353,6 @@ def _report() -> Any:
     yield
     total, no = sum(calls.values()), sum(refused.values())
     print(f"\n{total} calls, {no} refused ({no / max(total, 1):.1%}); {dict(calls)}")
+    print("ended with:", dict(seen))
     print("refused:", dict(refused.most_common()))
     assert no <= total // 5

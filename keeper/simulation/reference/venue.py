@@ -199,6 +199,8 @@ class Venue(VenueLedger):
     def pay_fund(self, sender: str) -> int:
         """Hand the insurance fund the quote that is its own, and return it. The fund only."""
         require(sender == self.fund.address, "venue: not the fund")
+        if self.fund_claim > self.quote_held:  # lent out: the pool sends what it can
+            self._draw(self.fund_claim - self.quote_held)
         paid = min(self.fund_claim, self.quote_held)
         self._claim(0, -paid)
         self.quote_held -= paid
