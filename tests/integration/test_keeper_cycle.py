@@ -29,11 +29,17 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module", params=["anvil", "ganache"])
+# What depends on the node runs on both; the rest is the keeper's own and processes start slowly.
+on_both = pytest.mark.parametrize("system", ["anvil", "ganache"], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def system(request, tmp_path_factory):
     from brownie import network
 
-    with deployed(request.param, tmp_path_factory.mktemp("deployments")) as world:
+    with deployed(
+        getattr(request, "param", "anvil"), tmp_path_factory.mktemp("deployments")
+    ) as world:
         # an estimate in the second of the last update is too low for the next one
         network.main.gas_buffer(1.5)
         yield world
@@ -86,6 +92,7 @@ def short(world):
     return snapshot(world).vault.venues[0].margin.delta
 
 
+@on_both
 def test_once__drifted_vault__hedged_by_one_transaction(desk, world):
     state = snapshot(world)
     result = desk("once", "--live")
@@ -115,6 +122,7 @@ def plan_hash_on_chain(world, plan):
     return str(world.at("HedgeBook").plan_hash((*words[:3], legs, *words[4:])))
 
 
+@on_both
 def test_once__again__idempotent(desk, world):
     desk("once", "--live")
     again = desk("once", "--live")
@@ -131,6 +139,7 @@ def test_once__without_live__sends_nothing(desk, world):
     assert short(world) == 0
 
 
+@on_both
 def test_requests__one_a_tick_and_one_to_send(world, tmp_path):
     with Proxy(world.node.url) as proxy:
         desk = Desk(world, tmp_path, proxy.url)
@@ -176,6 +185,7 @@ def test_status__shows_the_vault(desk, world):
     assert "100.00 %" in result.stdout
 
 
+@on_both
 def test_doctor__healthy_node__changes_nothing(desk, world):
     before = world.node.request("eth_blockNumber")
     result = desk("doctor")
@@ -223,6 +233,7 @@ def test_once__no_key__usage(desk, world, monkeypatch):
     refused(desk, "signer.key_env: HEDGEVAULT_TEST_KEY is not set", code=2)
 
 
+@on_both
 def test_once__stale_oracle__refuses_and_names_the_feed(desk, world):
     world.node.request("evm_increaseTime", 5_000)
     world.node.request("evm_mine")
@@ -291,8 +302,6 @@ KILL_AT = ["eth_estimateGas", "eth_sendRawTransaction", "eth_getTransactionRecei
 @pytest.mark.parametrize("forwarded", [True, False])
 def test_run__killed_in_mid_cycle__the_next_start_hedges_once(world, tmp_path, method, forwarded):
     """SIGKILL while a request is under way, before or after the node has it."""
-    if world.node.kind != "anvil":
-        pytest.skip("the journal's part is the same on each node, and processes start slowly")
     with Proxy(world.node.url) as proxy:
         desk = Desk(world, tmp_path, proxy.url)
         process: subprocess.Popen[str] | None = None
@@ -359,6 +368,7 @@ def test_run__node_goes_down_and_comes_back__retries_and_hedges(world, tmp_path)
 # The market moves
 
 
+@on_both
 def test_once__price_rises__margin_is_topped_up_by_a_real_transaction(desk, world):
     desk("once", "--live")
     world.refresh(2_500 * 10**8 * 13 // 10)
@@ -369,6 +379,7 @@ def test_once__price_rises__margin_is_topped_up_by_a_real_transaction(desk, worl
     assert ratio >= 67_000
 
 
+@on_both
 def test_once__price_doubles__debt_is_settled_and_the_hedge_stays(desk, world):
     desk("once", "--live")
     world.refresh(5_000 * 10**8)
