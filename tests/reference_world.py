@@ -191,35 +191,14 @@ class Twins:
         self.world: World = world(
             asset_decimals, quote_decimals, price=price, liquidity=0, **changes
         )
-        chain, owner = self.world, self.world.owner
+        chain = self.world
         self.divisor = price_divisor(asset_decimals, quote_decimals)
         self.chain_spot = market_world.deployer("SpotMarket.vy").deploy(
             chain.asset.address, chain.quote.address, SPOT_FEE_WAD
         )
-        self.asset_feed = Feed(8, price * FEED_UNIT, at=self.now)
-        self.quote_feed = Feed(8, FEED_UNIT, at=self.now)
-        self.oracle = PriceOracle(
-            Source(self.asset_feed, market_world.ASSET_MAX_AGE, 50),
-            Source(self.quote_feed, market_world.QUOTE_MAX_AGE, 25),
-            market_world.MAX_DEVIATION_BPS,
-        )
-        self.pool = LiquidityPool(self.oracle, self.divisor, str(chain.pool.address), owner)
-        self.fund = InsuranceFund(str(chain.fund.address), owner)
-        self.venue = Venue(
-            Terms(**chain.terms),
-            self.oracle,
-            self.pool,
-            self.fund,
-            at=self.now,
-            address=str(chain.venue.address),
-        )
-        self.pool.set_venue(owner, self.venue)
-        self.fund.register(owner, self.venue.address, True)
-        self.spot = SpotMarket(SPOT_FEE_WAD, owner)
         self.traders = [chain.actor(name) for name in traders]
-        spenders = (self.chain_spot, chain.fund)
-        for account in (*self.traders, owner):
-            for spender in spenders:
+        for account in (*self.traders, chain.owner):
+            for spender in (self.chain_spot, chain.fund):
                 market_world.fund(account, spender, chain.asset, chain.quote, amount=2**110)
         self.reader = reader_deployer().deploy()
         self.words = {
@@ -233,6 +212,32 @@ class Twins:
                 ("quote", chain.quote),
             )
         }
+        self.price, self.deployed_at = price, self.now
+        self.begin()
+
+    def begin(self) -> None:
+        """Build the model anew, for a chain that is as deployed."""
+        chain, owner, at = self.world, self.world.owner, self.deployed_at
+        self.asset_feed = Feed(8, self.price * FEED_UNIT, at=at)
+        self.quote_feed = Feed(8, FEED_UNIT, at=at)
+        self.oracle = PriceOracle(
+            Source(self.asset_feed, market_world.ASSET_MAX_AGE, 50),
+            Source(self.quote_feed, market_world.QUOTE_MAX_AGE, 25),
+            market_world.MAX_DEVIATION_BPS,
+        )
+        self.pool = LiquidityPool(self.oracle, self.divisor, str(chain.pool.address), owner)
+        self.fund = InsuranceFund(str(chain.fund.address), owner)
+        self.venue = Venue(
+            Terms(**chain.terms),
+            self.oracle,
+            self.pool,
+            self.fund,
+            at=at,
+            address=str(chain.venue.address),
+        )
+        self.pool.set_venue(owner, self.venue)
+        self.fund.register(owner, self.venue.address, True)
+        self.spot = SpotMarket(SPOT_FEE_WAD, owner)
         self.say: Callable[[str], object] = lambda _: None  # hears every call
         self.calls: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()

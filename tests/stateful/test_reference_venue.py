@@ -8,7 +8,9 @@ tokens and value are conserved on both sides. The share of refused calls stays u
 
 from __future__ import annotations
 
+import random
 from collections import Counter
+from functools import lru_cache
 from typing import Any
 
 import boa
@@ -32,6 +34,12 @@ whos = st.integers(0, 3)
 percents = st.integers(1, 100)
 
 
+@lru_cache
+def deployed(decimals: tuple[int, int]) -> Twins:
+    """Return contracts with nothing in them, once; every example undoes what it did."""
+    return Twins(*decimals)
+
+
 class Markets(RuleBasedStateMachine):
     """Four traders, a pool, a fund and a spot market, twice."""
 
@@ -42,12 +50,16 @@ class Markets(RuleBasedStateMachine):
         liquidity=st.sampled_from([300, 1_000, 5_000]),
         insurance=st.sampled_from([0, 1, 1_000]),
         sizes=st.lists(st.integers(-90, 90), min_size=4, max_size=4),
+        seed=st.integers(0, 2**32 - 1),
     )
-    def open(self, price: int, liquidity: int, insurance: int, sizes: list[int]) -> None:
+    def open(self, price: int, liquidity: int, insurance: int, sizes: list[int], seed: int) -> None:
         """Start with a market that is already there; amounts in whole assets' worth."""
+        twins = deployed(self.decimals)
         self.anchor = boa.env.anchor()
         self.anchor.__enter__()
-        self.twins = twins = Twins(*self.decimals, price=price)
+        self.twins = twins
+        twins.begin()
+        twins.publish(price * FEED_UNIT)
         twins.say = note
         chain = twins.world
         self.lot = chain.quotes(price)  # quote worth one whole asset
@@ -64,6 +76,7 @@ class Markets(RuleBasedStateMachine):
                 twins.deposit(twins.traders[i], 0, margin * self.lot)
             if size:
                 twins.trade(twins.traders[i], chain.assets(size))
+        self.burst(seed, calls=8)
 
     def teardown(self) -> None:
         if hasattr(self, "anchor"):
@@ -293,6 +306,42 @@ class Markets(RuleBasedStateMachine):
             twins.withdraw(me, held.assets, max(held.quote, 0) or 1)
         twins.publish(answer)
 
+    @rule(seed=st.integers(0, 2**32 - 1))
+    def more(self, seed: int) -> None:
+        self.burst(seed, calls=5)
+
+    def burst(self, seed: int, calls: int) -> None:
+        """Make calls at random: hypothesis prefers few steps, and losses need many."""
+        chance = random.Random(seed)
+        for _ in range(calls):
+            self.once(chance, chance.randrange(12))
+
+    def once(self, chance: random.Random, what: int) -> None:
+        who, by, percent = chance.randrange(4), chance.randrange(4), chance.randint(1, 100)
+        match what:
+            case 0:
+                self.deposit(who, chance.randint(1, 10**9), chance.random() < 0.5)
+            case 1 | 2:
+                share = chance.choice((-1, 1)) * chance.randint(1, 10**6)
+                self.trade(who, share, chance.randint(1, 6))
+            case 3:
+                self.close(who, chance.random() < 0.5)
+            case 4:
+                self.withdraw_assets(who, percent)
+            case 5:
+                self.withdraw_quote(who, percent)
+            case 6 | 7:
+                self.crash(who, by, chance.randrange(5))
+            case 8:
+                self.poke(chance.choice(("accrue", "settle", "collect")), percent)
+            case 9:
+                self.wait(chance.randint(1, 100_000))
+            case 10:
+                self.provide(chance.choice((-20, -5, 10, 40)))
+            case _:
+                size = chance.randint(-(10**6), 10**6)
+                self.views(who, size, chance.randint(2_000, 30_000), 48_000)
+
     # What always holds
 
     @invariant()
@@ -335,9 +384,9 @@ class SmallBoth(Markets):
     decimals = (6, 6)
 
 
-# The first ten examples are tiny; the nightly profile gives 200 of 100 steps to each machine.
+# The nightly profile gives 200 examples of up to 100 steps to each machine.
 QUICK = settings(
-    max_examples=max(settings.default.max_examples // 10, 20),
+    max_examples=max(settings.default.max_examples // 10, 15),
     stateful_step_count=settings.default.stateful_step_count,
 )
 TestMarkets = Markets.TestCase
@@ -349,7 +398,10 @@ TestSmallBoth.settings = QUICK
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _report() -> Any:
+def _deployed_before_and_reported_after() -> Any:
+    """Deploy outside of tests: titanoboa undoes what an example of hypothesis did."""
+    for machine in (Markets, SmallAsset, SmallBoth):
+        deployed(machine.decimals)
     yield
     total, no = sum(calls.values()), sum(refused.values())
     print(f"\n{total} calls, {no} refused ({no / max(total, 1):.1%}); {dict(calls)}")
