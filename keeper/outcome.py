@@ -40,6 +40,7 @@ from keeper.units import (
 )
 
 BP_WAD: Final = 10**14  # one basis point
+NEUTRAL_TOLERANCE: Final = 10_000  # E / this
 DUST: Final = 16  # quote units; a venue rounds each touch against the account
 
 
@@ -166,13 +167,17 @@ def _trades(outcome: Outcome) -> bool:
 
 
 def _shrinks_only(outcome: Outcome, vault: VaultSnapshot) -> bool:
-    """Return whether margin goes in, sizes take positions towards zero, and no spot trades."""
+    """Return whether no margin comes out and sizes only reduce positions."""
+    out = any(leg.margin_assets < 0 or leg.margin_quote < 0 for leg in outcome.plan.legs)
+    return not out and _reduces(outcome, vault)
+
+
+def _reduces(outcome: Outcome, vault: VaultSnapshot) -> bool:
+    """Return whether each size takes a position towards zero, and no spot trades."""
     if outcome.plan.spot_assets:
         return False
     for leg in outcome.plan.legs:
         delta = venue_at(vault, leg.venue).margin.delta
-        if leg.margin_assets < 0 or leg.margin_quote < 0:
-            return False
         if leg.size and (sign(leg.size) == sign(delta) or abs(leg.size) > abs(delta)):
             return False
     return True
@@ -193,7 +198,7 @@ def _admission_rule(outcome: Outcome, vault: VaultSnapshot, at: int) -> str | No
         return f"cooldown for {ready_at - at} s"
     healthy = all(_at_margin(venue.margin, limits.margin_target_bps) for venue in vault.venues)
     calm = before.drift_bps is not None and before.drift_bps <= limits.inner_band_bps
-    if healthy and calm and not is_neutral(outcome.plan):
+    if calm and not is_neutral(outcome.plan) and (healthy or not _reduces(outcome, vault)):
         return "drift is inside the inner band"
     return None
 
@@ -210,8 +215,9 @@ def _drift_rule(outcome: Outcome, vault: VaultSnapshot) -> str | None:
         return None
     inside = after.drift_bps <= limits.inner_band_bps
     if is_neutral(outcome.plan):
-        grows = after.drift_wad > before.drift_wad
-        return "drift would grow" if grows and not inside else None
+        # Its cost lowers E and so raises the drift: the gap says whether it moved.
+        most = abs(before.gap) + outcome.net + div_floor(before.equity, NEUTRAL_TOLERANCE)
+        return None if inside or abs(after.gap) <= most else "drift would grow"
     if not inside and after.drift_wad + limits.min_step_bps * BP_WAD > before.drift_wad:
         return "drift would not fall by the least step"
     turned = sign(after.gap) * sign(before.gap) < 0
@@ -310,7 +316,10 @@ def _play_leg(vault: VaultSnapshot, leg: Leg, scale: Scale) -> VaultSnapshot:
     taken = min(leg.margin_assets, 0), min(leg.margin_quote, 0)
     if taken != (0, 0):
         vault = _move_margin(vault, leg.venue, *taken, scale)
-        _check_withdrawal(venue_at(vault, leg.venue), scale)
+        account = venue_at(vault, leg.venue)
+        if leg.margin_quote < 0 and account.margin.quote < 0:
+            raise Impossible("the venue lends no quote")
+        _check_withdrawal(account, scale)
     return vault
 
 
@@ -349,8 +358,8 @@ def _trade(vault: VaultSnapshot, leg: Leg, scale: Scale) -> VaultSnapshot:
     market, margin = after_trade(venue.market, venue.margin, leg.size, scale)
     if abs(margin.delta) > abs(venue.margin.delta) or margin.delta * venue.margin.delta < 0:
         _check_opening(venue, market, margin, scale)
-    elif margin.equity < 0:
-        raise Impossible("the venue's equity would be negative")
+    elif margin.equity < margin.maintenance:
+        raise Impossible("the rest of the position would be under maintenance")
     return replace(vault, venues=_with(vault, replace(venue, market=market, margin=margin)))
 
 
