@@ -287,7 +287,6 @@ def _signed(amount: float, unit: str = "") -> str:
 class Extremes:
     """The worst of a run; None where there was no position."""
 
-    exposure_start: float
     exposure_end: float
     worst_drift: float  # |D / E - (1 - h)| once the vault was first inside its inner band
     worst_unhedged_secs: int  # longest time outside the urgent band after that
@@ -304,7 +303,6 @@ def extremes(history: History) -> Extremes:
     ratios = [s.margin_ratio for s in samples if s.margin_ratio is not None]
     distances = [s.liquidation_distance for s in samples if s.liquidation_distance is not None]
     return Extremes(
-        exposure_start=samples[0].exposure,
         exposure_end=samples[-1].exposure,
         worst_drift=max((drift for _, drift in hedged), default=max(drifts)),
         worst_unhedged_secs=_longest_outside(hedged, history.bands.urgent),

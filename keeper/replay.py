@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from eth_abi.exceptions import DecodingError
+
 from keeper.audit import NO_ADDRESS, Ledger, compare, fold
 from keeper.audit_state import System, read_ledger
 from keeper.errors import ChainUnavailable, CorruptAnswer
@@ -65,10 +67,15 @@ def replay(batch: Batch, system: System, first_block: int, last_block: int) -> V
     def call(address: str, data: bytes) -> bytes:
         transaction = {"to": address, "data": "0x" + data.hex()}
         (answer,) = _answers(batch([("eth_call", [transaction, hex(last_block)])]))
+        if not isinstance(answer, str) or len(answer) <= len("0x"):
+            raise CorruptAnswer(f"{address} does not answer as our contracts do")
         return bytes.fromhex(answer[2:])
 
     accounts = [key for key in ledger.accounts if key[1] != NO_ADDRESS]
-    state = read_ledger(call, system, list(ledger.shares), accounts)
+    try:
+        state = read_ledger(call, system, list(ledger.shares), accounts)
+    except DecodingError as fault:
+        raise CorruptAnswer(f"an answer does not fit its contract: {fault}") from None
     faults = (*ledger.faults, *compare(ledger, state))
     return Verdict(block=last_block, events=events, ledger=ledger, faults=faults)
 
@@ -82,7 +89,7 @@ def fetch_events(
         end = min(start + BLOCKS_A_QUERY - 1, last_block)
         query = {"address": list(contracts), "fromBlock": hex(start), "toBlock": hex(end)}
         calls.append(("eth_getLogs", [query]))
-    logs = [_log(found) for answer in _answers(batch(calls)) for found in answer]
+    logs = [_log(found) for answer in _in_batches(batch, calls) for found in answer or ()]
     return decode_logs(logs, contracts)
 
 
@@ -91,11 +98,17 @@ def block_times(batch: Batch, blocks: Iterable[int]) -> dict[int, int]:
     numbers = sorted(set(blocks))
     calls = [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
     times = {}
-    for start in range(0, len(calls), CALLS_A_BATCH):
-        part = slice(start, start + CALLS_A_BATCH)
-        for number, answer in zip(numbers[part], _answers(batch(calls[part])), strict=True):
-            times[number] = int(answer["timestamp"], 16)
+    for number, answer in zip(numbers, _in_batches(batch, calls), strict=True):
+        if not isinstance(answer, dict) or "timestamp" not in answer:
+            raise CorruptAnswer(f"the node has no block {number}, but a log in it")
+        times[number] = int(answer["timestamp"], 16)
     return times
+
+
+def _in_batches(batch: Batch, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
+    """Return all answers; nodes limit how many calls may come at once."""
+    starts = range(0, len(calls), CALLS_A_BATCH)
+    return [a for start in starts for a in _answers(batch(calls[start : start + CALLS_A_BATCH]))]
 
 
 def _answers(answers: list[Any]) -> list[Any]:

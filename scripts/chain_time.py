@@ -67,15 +67,13 @@ def one_block(kind: Kind, at: int) -> Iterator[None]:
     _stop_mining(kind)
     try:
         yield
-    except BaseException:
-        _start_mining(kind)
-        raise
-    if kind == "anvil":
-        request("evm_setNextBlockTimestamp", at)
-        request("evm_mine")
-    else:
-        request("evm_setTime", at * 1_000)  # milliseconds here
-    _start_mining(kind)  # Ganache mines what is pending by itself
+        if kind == "anvil":
+            request("evm_setNextBlockTimestamp", at)
+            request("evm_mine")
+        else:
+            request("evm_setTime", at * 1_000)  # milliseconds here
+    finally:
+        _start_mining(kind)  # Ganache mines what is pending by itself
 
 
 def _stop_mining(kind: Kind) -> None:

@@ -68,7 +68,8 @@ def _run(
     console: Console,
 ) -> int:
     # Importing Brownie takes a second, and bad options have been refused by now.
-    from scripts.demo_run import FAULTS, Run, run_demo  # noqa: PLC0415
+    from scripts.demo_record import Run  # noqa: PLC0415
+    from scripts.demo_run import FAULTS, run_demo  # noqa: PLC0415
 
     console.print(title, soft_wrap=True)
     try:

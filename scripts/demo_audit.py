@@ -23,7 +23,7 @@ from scripts.calls import contract
 if TYPE_CHECKING:
     from keeper.local_node import LocalNode
     from scripts.demo_keeper import KeeperProcess
-    from scripts.demo_run import Run
+    from scripts.demo_record import Run
     from scripts.deployments import Deployment
 
 READ_TIMEOUT: Final = 60.0  # seconds; the logs of a whole run are one answer
@@ -156,16 +156,22 @@ def _work_facts(case: _Case) -> list[tuple[str, str]]:
     top_ups = sum(_adds_margin(plan) for plan in case.sent)
     settled = sum(plan.spot_assets != 0 for plan in case.sent)
     failed = sum(tx.succeeded is False for tx in case.transactions)
-    never = sum(tx.state is TxState.FAILED and tx.succeeded is None for tx in case.transactions)
+    ended = [tx for tx in case.transactions if tx.state is TxState.FAILED and tx.succeeded is None]
+    never = sum(tx.sends == 0 for tx in ended)
     return [
         ("rebalances", f"{len(case.sent)}: {trades} trade the perp, {settled} trade spot"),
         ("margin top-ups", str(top_ups)),
         ("deposits and exits", str(len(case.run.flows))),
         ("transactions failed on chain", str(failed)),
         ("plans dropped before sending", str(never)),
+        ("transactions lost after sending", f"{len(ended) - never}, {_cut_off(case)}"),
         ("RPC requests per idle tick", _requests(case)),
         ("keeper", f"{case.run.killed or 'never killed'}; exit code {case.run.keeper_exit}"),
     ]
+
+
+def _cut_off(case: _Case) -> str:
+    return f"{len(case.run.cut_off)} under way when the keeper was killed"
 
 
 def _adds_margin(plan: Plan) -> bool:
@@ -216,6 +222,7 @@ def _failures(case: _Case) -> list[str]:
         _band_failures,
         _transaction_failures,
         _limit_failures,
+        _depositor_failures,
         lambda found: list(found.evidence.verdict.faults),
     )
     return [failure for part in parts for failure in part(case)]
@@ -223,8 +230,10 @@ def _failures(case: _Case) -> list[str]:
 
 def _band_failures(case: _Case) -> list[str]:
     last, inner = case.history.samples[-1], case.history.bands.inner
+    if last.block != case.evidence.verdict.block:
+        return [f"the last block with a good price is {last.block}, not the head"]
     drift = abs(last.exposure - last.target)
-    if drift <= inner:
+    if drift <= inner:  # false without equity, when there is no exposure to speak of
         return []
     return [f"exposure ends {drift:.2%} from its target, outside the band of {inner:.2%}"]
 
@@ -234,6 +243,14 @@ def _transaction_failures(case: _Case) -> list[str]:
         f"the keeper's transaction {tx.tx_hash} failed: {tx.detail}"
         for tx in case.evidence.records.transactions
         if tx.succeeded is False
+    ]
+    failed += [
+        f"the keeper's transaction {tx.tx_hash} was sent and lost: {tx.detail}"
+        for tx in case.transactions
+        if tx.state is TxState.FAILED
+        and tx.succeeded is None
+        and tx.sends > 0
+        and tx.id not in case.run.cut_off
     ]
     failed += [f"the market's {text}" for text in case.run.refused]
     if case.run.keeper_exit:
@@ -255,11 +272,15 @@ def _limit_failures(case: _Case) -> list[str]:
             continue
         last = seen[-1]
         drift = abs(last.exposure - last.target)
-        if drift > bands.urgent:
+        if not drift <= bands.urgent:
             failures.append(f"hour {hour} ended with a drift of {drift:.2%}")
         if last.margin_ratio is not None and last.margin_ratio < bands.margin_floor:
             failures.append(f"hour {hour} ended with a margin ratio of {last.margin_ratio:.2f}")
     return failures
+
+
+def _depositor_failures(case: _Case) -> list[str]:
+    return [f"{text} never got what he asked for" for text in case.run.unserved]
 
 
 def _book(case: _Case) -> str:

@@ -52,6 +52,9 @@ class Flow:
     assets: int = 0
     share: float = 1.0
 
+    def __str__(self) -> str:
+        return f"depositor {self.depositor + 1} {self.kind} in hour {self.hour + 1}"
+
 
 def plan_flows(hours: int, seed: int, one_asset: int) -> list[Flow]:
     """Return the wishes of a run, by hour; the same for the same arguments."""

@@ -175,7 +175,12 @@ class KeeperProcess:
         while time.monotonic() < deadline:
             if self._transactions((TxState.ACCEPTED, TxState.MINED)):
                 return True
+            time.sleep(POLL_INTERVAL / 10)  # it takes the keeper some 30 ms to see it through
         return False
+
+    def under_way(self) -> frozenset[int]:
+        """Return the journal's rows of transactions whose end it does not know."""
+        return frozenset(self._transactions(OPEN))
 
     def _seen_block(self) -> int | None:
         """Return the block of the last finished tick, None while anything is under way."""
@@ -185,11 +190,11 @@ class KeeperProcess:
             return None
         return int(found[0][0])
 
-    def _transactions(self, states: Sequence[TxState]) -> int:
-        """Return how many are in one of these states."""
+    def _transactions(self, states: Sequence[TxState]) -> list[int]:
+        """Return the rows of transactions in one of these states."""
         listed = ", ".join(f"'{state}'" for state in states)  # constants of ours
-        found = self._ask(f"SELECT count(*) FROM transactions WHERE state IN ({listed})")  # noqa: S608
-        return int(found[0][0]) if found else 0
+        found = self._ask(f"SELECT id, state FROM transactions WHERE state IN ({listed})")  # noqa: S608
+        return [int(row[0]) for row in found]
 
     def _ask(self, query: str) -> list[tuple[int, str]]:
         """Return rows; none while the journal is not there yet."""

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from keeper.errors import KeeperError
-from keeper.local_node import Kind as NodeKind
 from keeper.local_node import LocalNode, LocalNodeError
-from keeper.simulation.market import HOUR_SECS, MarketHour
+from keeper.simulation.market import HOUR_SECS
 from scripts import deploy, verify_deployment
 from scripts.accounts import SignerError, signer
 from scripts.amounts import AmountError
@@ -28,6 +26,7 @@ from scripts.connection import connected
 from scripts.demo_audit import conclude
 from scripts.demo_flows import Depositors, plan_flows
 from scripts.demo_keeper import KeeperProcess, Setup
+from scripts.demo_record import Run
 from scripts.deployments import Deployment, DeploymentError
 from scripts.market import Market
 
@@ -43,23 +42,6 @@ FAULTS: Final = (
     SignerError,
 )
 KILL_WINDOW: Final = 4.0  # seconds to catch the keeper with a transaction under way
-
-
-@dataclass(slots=True, kw_only=True)
-class Run:
-    """One demo: what was asked for, and what happened on the way."""
-
-    hours: Sequence[MarketHour]
-    title: str
-    folder: Path
-    node: NodeKind
-    seed: int
-    residuals: list[float] = field(default_factory=list)  # basis that was not followed
-    refused: list[str] = field(default_factory=list)  # of the market's own transactions
-    flows: list[str] = field(default_factory=list)
-    hour_blocks: list[int] = field(default_factory=list)  # last block of each hour
-    killed: str = ""
-    keeper_exit: int | None = None
 
 
 def run_demo(run: Run, console: Console) -> int:
@@ -128,6 +110,7 @@ def _play(run: Run, node: LocalNode, deployment: Deployment, console: Console) -
         keeper.start()
         for i in _progress(run, console):
             _hour(run, i, market, depositors, keeper, lambda: _head(node))
+        run.unserved = [str(flow) for flow in depositors.pending]
         run.keeper_exit = keeper.stop()
     finally:
         keeper.kill()
@@ -162,6 +145,7 @@ def _kill_and_restart(run: Run, i: int, keeper: KeeperProcess) -> None:
     """Kill the keeper, with a transaction under way if there is one, and start it again."""
     busy = keeper.wait_until_sending(KILL_WINDOW)
     keeper.kill()
+    run.cut_off = keeper.under_way()
     keeper.start()
     when = "with a transaction under way" if busy else "between two ticks"
     run.killed = f"killed in hour {i + 1} {when}, restarted"

@@ -33,6 +33,7 @@ from keeper.simulation.flow import (
 from keeper.simulation.market import HOUR_SECS, MarketHour, to_feed
 from keeper.simulation.market_file import MarketFileRefused, read_hours
 from keeper.simulation.paths import jump_diffusion
+from keeper.units import BPS, WAD
 from scripts.accounts import is_local, signer
 from scripts.calls import (
     RefusedError,
@@ -47,8 +48,6 @@ from scripts.calls import (
 from scripts.chain_time import head_at, node_kind, one_block, request
 from scripts.deployments import Deployment
 
-WAD: Final = 10**18
-BPS: Final = 10_000
 MAX_UINT: Final = 2**256 - 1
 PERPETUAL: Final = 0
 ANY_PRICE: Final = 10**36  # limit of a buy at any price, WAD
@@ -196,11 +195,12 @@ class Market:
             *self._liquidation_calls(price_wad),
         ]
         failed = self._send_together(calls, hour.closes_at)
+        after = self._perp_book(price_wad, int(venue.margin(self.account, price_wad)[2]))
         return HourDone(
             hour=hour,
             block=int(request("eth_blockNumber"), 16),
-            basis=achieved_basis(book, 0 if failed else size),
-            trader_size=0 if failed else size,
+            basis=achieved_basis(after, 0),
+            trader_size=after.position - book.position,
             failed=failed,
         )
 

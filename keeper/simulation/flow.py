@@ -8,9 +8,9 @@ its premium is the path's basis. Both as far as the venues' own caps allow.
 
 from dataclasses import dataclass
 
-WAD = 10**18
+from keeper.units import BPS, WAD
+
 CAP_MARGIN_BPS = 9_900  # use 99 % of a cap: accruals between reading and sending move it a little
-BPS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,7 +135,7 @@ class _Row:
     def _number(self, column: str) -> float:
         text = self._cells[column].strip()
         try:
-            number = float(text)
+            number = float("" if "_" in text else text)  # Python reads 1_000, others do not
         except ValueError:
             fact = f"not a number: {text!r}" if text else "blank"
             raise self.refused(column, fact) from None
@@ -166,7 +166,8 @@ def _rows(path: Path) -> Iterator[_Row]:
         for cells in reader:
             if len(cells) != len(header):
                 fact = f"{len(cells)} cells, the header has {len(header)}"
-                raise MarketFileRefused(path, fact, reader.line_num)
+                wrong = header[min(len(cells), len(header) - 1)]  # the first missing, or the last
+                raise MarketFileRefused(path, fact, reader.line_num, wrong)
             yield _Row(path, reader.line_num, dict(zip(header, cells, strict=True)))
     except csv.Error as error:
         raise MarketFileRefused(path, f"not CSV: {error}", reader.line_num) from None

@@ -31,11 +31,18 @@ def _sample(block, *, exposure=0.0, ratio=7.0):
 
 
 def _tx(**fields):
-    standard = {"succeeded": True, "state": TxState.FINAL, "tx_hash": "0x1", "detail": None}
+    standard = {
+        "id": 5,
+        "succeeded": True,
+        "state": TxState.FINAL,
+        "tx_hash": "0x1",
+        "detail": None,
+        "sends": 1,
+    }
     return SimpleNamespace(**standard | fields, decision_row=1)
 
 
-def _case(*samples, transactions=(), events=(), faults=(), **run):
+def _case(*samples, transactions=(), events=(), faults=(), head=20, **run):
     samples = samples or (_sample(10), _sample(20))
     told = {
         "title": "run",
@@ -45,6 +52,8 @@ def _case(*samples, transactions=(), events=(), faults=(), **run):
         "flows": [],
         "hour_blocks": [10, 20],
         "killed": "",
+        "cut_off": frozenset(),
+        "unserved": [],
         "keeper_exit": 0,
     }
     vault = SimpleNamespace(vault=SimpleNamespace(book=BOOK))
@@ -53,6 +62,7 @@ def _case(*samples, transactions=(), events=(), faults=(), **run):
         events=events,
         faults=faults,
         proven=not faults,
+        block=head,
         ledger=SimpleNamespace(audit_head=bytes(32)),
     )
     records = SimpleNamespace(decisions=[row], transactions=list(transactions))
@@ -71,10 +81,20 @@ def test_failures__good_run__none():
 
 
 def test_failures__plan_dropped_before_sending__is_no_failure():
-    dropped = _tx(succeeded=None, state=TxState.FAILED, detail="stopped before it was signed")
+    dropped = _tx(succeeded=None, state=TxState.FAILED, detail="not signed", sends=0)
     case = _case(transactions=[dropped])
     assert _failures(case) == []
     assert ("plans dropped before sending", "1") in _facts(case)
+
+
+LOST = _tx(succeeded=None, state=TxState.FAILED, detail="not in the pool")
+
+
+def test_failures__cut_off_by_the_kill__is_no_failure_but_told():
+    case = _case(transactions=[LOST], cut_off=frozenset({5}))
+    assert _failures(case) == []
+    told = ("transactions lost after sending", "1, 1 under way when the keeper was killed")
+    assert told in _facts(case)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +113,17 @@ def test_failures__plan_dropped_before_sending__is_no_failure():
         (
             _case(transactions=[_tx(succeeded=False, detail="reverted: book: slippage")]),
             "the keeper's transaction 0x1 failed: reverted: book: slippage",
+        ),
+        (_case(transactions=[LOST]), "0x1 was sent and lost: not in the pool"),
+        (_case(unserved=["depositor 2 leaves in hour 9"]), "hour 9 never got what he asked for"),
+        (_case(head=21), "the last block with a good price is 20, not the head"),
+        (
+            _case(_sample(10), _sample(20, exposure=float("nan")), hour_blocks=[10]),
+            "exposure ends nan",
+        ),
+        (
+            _case(_sample(10, exposure=float("nan")), _sample(20)),
+            "hour 1 ended with a drift of nan%",
         ),
         (_case(refused=["PerpVenue.trade: no"]), "the market's PerpVenue.trade: no"),
         (_case(keeper_exit=3), "the keeper ended with code 3"),
