@@ -10,7 +10,8 @@
 
        1  (the book) the nonce is the next one, the deadline not passed, the price good
        2  a plan that trades ends inside the inner band or gains a minimum step; the drift may
-          change sign by the overshoot only; inside the band with healthy margin nothing trades.
+          change sign by the overshoot only; inside the band nothing trades, unless margin is
+          under its target, and then only to shrink positions.
           A margin rescue (a touched venue was under the floor) may leave drift up to the urgent
           band. E at or under the minimum: |D| must shrink.
        3  each touched venue ends at the margin target or better than before, and within its
@@ -53,6 +54,7 @@ struct Terms:  # what a plan is and which rules that brings
     neutral: bool
     adds_only: bool  # margin goes in and nothing trades
     shrinks_only: bool  # no margin comes out, sizes reduce positions, no spot
+    reduces: bool  # each size takes a position towards zero, no spot
     healthy: bool  # every venue with a position is at the margin target
     rescue: bool  # a touched venue is under the floor
     urgent: bool
@@ -67,7 +69,7 @@ DAY: constant(uint256) = 86_400  # seconds
 MAX_LEGS: constant(uint256) = 8
 MAX_VENUES: constant(uint256) = 4
 NEUTRAL_SHARE: constant(uint256) = 10_000  # net at most gross / this
-DRIFT_TOLERANCE_WAD: constant(uint256) = 10**14  # 1 bp; cost moves E and so the drift a little
+NEUTRAL_TOLERANCE: constant(int256) = 10_000  # E / this; for h != 1 cost moves the target
 DUST: constant(int256) = 16  # quote units; a venue rounds each touch against the account
 USED_BITS: constant(uint256) = 72  # shares of NAV up to 4,722
 TURNOVER_AT: constant(uint256) = 72
@@ -129,9 +131,8 @@ def judge(
     if not terms.urgent:
         ready_at: uint256 = outcome.rebalanced_at + limits.cooldown_secs
         assert block.timestamp >= ready_at, "book: cooldown"
-    if terms.healthy and not terms.neutral:
-        inner_wad: uint256 = limits.inner_band_bps * BP_WAD
-        assert before.drift_wad > inner_wad, "book: drift inside the band"
+    if not terms.neutral and before.drift_wad <= limits.inner_band_bps * BP_WAD:
+        assert terms.reduces and not terms.healthy, "book: drift inside the band"
     for n: uint256 in range(len(plan.legs), bound=MAX_LEGS):
         self._check_fill(
             plan.legs[n].size,
@@ -176,7 +177,7 @@ def _classified(
     assert len(plan.legs) != 0 or plan.spot_assets != 0, "book: plan is empty"
     terms: Terms = empty(Terms)
     terms.adds_only = True
-    terms.shrinks_only = plan.spot_assets == 0
+    terms.reduces = plan.spot_assets == 0
     terms.net = plan.spot_assets
     terms.gross = self._within(plan.spot_assets, limits.max_trade)
     longs: bool = False
@@ -189,7 +190,6 @@ def _classified(
         terms.margin_assets[i] += leg.margin_assets
         if leg.margin_assets < 0 or leg.margin_quote < 0:
             terms.adds_only = False
-            terms.shrinks_only = False
         if leg.size != 0:
             assert terms.sizes[i] == 0, "book: venue traded twice"
             terms.sizes[i] = leg.size
@@ -198,10 +198,11 @@ def _classified(
             longs = longs or leg.size > 0
             shorts = shorts or leg.size < 0
             if not self._shrinks(before.margins[i].delta, leg.size):
-                terms.shrinks_only = False
+                terms.reduces = False
         elif leg.margin_assets == 0 and leg.margin_quote == 0:
             raise "book: leg is empty"
     terms.trades = terms.gross != 0
+    terms.shrinks_only = terms.adds_only and terms.reduces
     terms.adds_only = terms.adds_only and not terms.trades
     terms.neutral = (
         terms.trades and fixed_point.magnitude(terms.net) * NEUTRAL_SHARE <= terms.gross
@@ -313,8 +314,13 @@ def _check_drift(
         return
     inside: bool = after.drift_wad <= limits.inner_band_bps * BP_WAD
     if terms.neutral:
-        most: uint256 = before.drift_wad + DRIFT_TOLERANCE_WAD
-        assert inside or after.drift_wad <= most, "book: drift moved"
+        # Its cost lowers E and so raises the drift: the gap says whether it moved.
+        most: int256 = (
+            abs(before.gap)
+            + abs(terms.net)
+            + fixed_point.div_floor(before.equity, NEUTRAL_TOLERANCE)
+        )
+        assert inside or abs(after.gap) <= most, "book: drift moved"
         return
     gained: bool = after.drift_wad + limits.min_step_bps * BP_WAD <= before.drift_wad
     assert inside or gained, "book: drift not reduced"

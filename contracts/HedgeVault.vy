@@ -20,7 +20,9 @@
 
      A flow of `a` moves the gap by +-h * a and pays, in assets that stay in the vault:
      impact  max(0, C(gap after) - C(gap before)), C(x) = cost of trading -x on the first venue;
-             C is a potential, so that pieces of a flow never pay less than where they lead;
+             C is a potential, so that pieces of a flow never pay less than where they lead. A flow
+             across gap zero pays C(gap after), like its two pieces: C is the worse of two premia,
+             and on the other side another one would be the worse, which a push could choose;
      base    a share of the flow that covers what the feeds may leave unreported, for h of it.
 
      With c(a) the charge on an entry of a, and i(n) the impact of an exit that pays out n:
@@ -552,7 +554,8 @@ def _hedge_cost(priced: Priced, gap: int256) -> uint256:
 @view
 def _impact(priced: Priced, assets: uint256, entry: bool) -> uint256:
     """
-    @dev max(0, C(gap after) - C(gap before)) in asset units, rounded up.
+    @dev max(0, C(gap after) - C(gap before)) in asset units, rounded up. Beyond a gap of zero
+         nothing is credited for closing it.
     """
     step: int256 = convert(
         fixed_point.mul_div_up(assets, priced.hedge_ratio_bps, BPS), int256
@@ -563,9 +566,12 @@ def _impact(priced: Priced, assets: uint256, entry: bool) -> uint256:
     if not entry:
         gap_after = priced.gap - step
     cost: uint256 = self._hedge_cost(priced, gap_after)
-    if cost <= priced.gap_cost:
+    credit: uint256 = priced.gap_cost
+    if (priced.gap > 0) != (gap_after > 0):
+        credit = 0
+    if cost <= credit:
         return 0
-    return fixed_point.mul_div_up(cost - priced.gap_cost, PRICE_DIVISOR, priced.price_wad)
+    return fixed_point.mul_div_up(cost - credit, PRICE_DIVISOR, priced.price_wad)
 
 
 @internal
@@ -855,7 +861,6 @@ def _leave(
     """
     assert priced.equity > 0, "vault: equity not positive"
     assert assets != 0, "vault: zero assets"
-    assert shares != 0, "vault: zero shares"
     assert receiver not in [empty(address), self], "vault: bad receiver"
     if msg.sender != owner:
         erc20._spend_allowance(owner, msg.sender, shares)

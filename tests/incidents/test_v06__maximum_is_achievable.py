@@ -26,7 +26,7 @@ def worlds():
     entry=st.booleans(),
     by_shares=st.booleans(),
 )
-def test_v06__any_state__maximum_succeeds_and_leaves_dust(
+def test_v06__any_state__maximum_succeeds_and_leaves_dust(  # noqa: PLR0917
     worlds, decimals, mine, others, hedged, price, entry, by_shares
 ):
     world = worlds[decimals]
