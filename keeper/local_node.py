@@ -141,7 +141,7 @@ class LocalNode:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 # The only way to prctl; it makes one call into a loaded library.
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
             )
         node = cls(
             kind=kind,
@@ -303,6 +303,6 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
         os.killpg(process.pid, number)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to end this process with the thread that started it."""
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

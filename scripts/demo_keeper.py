@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from keeper.journal import OPEN, TxState
+from keeper.local_node import die_with_parent
 from scripts.calls import ScriptError
 
 KEY_VARIABLE: Final = "HEDGEVAULT_KEEPER_KEY"
@@ -119,6 +120,7 @@ class KeeperProcess:
                 stderr=subprocess.STDOUT,
                 env=self._environment(),
                 start_new_session=True,  # Ctrl-C is the demo's; it stops the keeper itself
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
             )
 
     def _environment(self) -> Mapping[str, str]:
