@@ -83,6 +83,8 @@ def signer(role: str, name: str | None = None) -> Any:
         raise SignerError(
             f"Brownie has no account {chosen!r}: see `brownie accounts list`"
         ) from None
+    except ValueError as error:
+        raise SignerError(f"the account {chosen!r} stays locked: {error}") from None
 
 
 def confirm(what: str) -> None:

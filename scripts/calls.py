@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+import requests
 from brownie import Contract, project, web3
 from brownie._config import CONFIG
 from brownie.exceptions import VirtualMachineError
@@ -64,6 +65,9 @@ def for_people(main: Main) -> Main:
             SignerError,
         ) as error:
             print(f"\n{error}", file=sys.stderr)
+            sys.exit(1)
+        except (ConnectionError, requests.RequestException) as error:
+            print(f"\nthe node cannot be reached: {error}", file=sys.stderr)
             sys.exit(1)
 
     return guarded  # type: ignore[return-value]  # wraps keeps the signature
@@ -229,6 +233,8 @@ def _transacted(account: Any, to: str | None, data: str, doing: str) -> Any:
         receipt = account.transfer(to, 0, data=data, gas_buffer=GAS_BUFFER, silent=True)
     except VirtualMachineError as error:
         raise RefusedError(error.revert_msg or "", doing) from None
+    except ValueError as error:  # the node refuses to take it: no gas money, wrong nonce
+        raise RefusedError(revert_reason(error), doing) from None
     if int(receipt.status) != 1:
         raise RefusedError("", doing)
     return receipt

@@ -88,9 +88,13 @@ def deploy(
     RefusedError
         If a constructor or a wiring call refuses.
     ScriptError
-        If test doubles would be deployed where they are not allowed.
+        If test doubles would be deployed where they are not allowed, or a public network
+        already has a manifest, which this one would replace.
     """
     settings = settings or local_settings()
+    manifest = deployments.path_of(int(web3.chain_id), folder)
+    if manifest.exists() and not is_local():
+        raise ScriptError(f"{manifest} records a live system: move it away before another one")
     if settings.doubles() and not (is_local() or settings.test_doubles):
         raise ScriptError(
             f"{', '.join(settings.doubles())}: name an address, or allow test tokens and feeds "

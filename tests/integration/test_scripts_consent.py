@@ -141,6 +141,49 @@ def test_deploy__test_doubles_not_allowed__refused_before_anything_is_sent(publi
     assert account.nonce == before
 
 
+def test_deploy__public_network_with_a_manifest__refused_before_anything_is_sent(public, tmp_path):
+    from scripts import deploy, deployments
+    from scripts.calls import ScriptError
+
+    account = public.account(5)
+    before = account.nonce
+    record = deployments.path_of(public.deployment.chain_id, tmp_path)
+    record.write_text("{}")
+    with pytest.raises(ScriptError, match="records a live system"):
+        deploy.deploy(deploy.local_settings(), account, folder=tmp_path)
+    assert account.nonce == before
+    assert record.read_text() == "{}"
+
+
+def test_deposit__wrong_password__one_line(public, capsys, monkeypatch):
+    from brownie import accounts as brownie_accounts
+
+    from scripts import deposit
+
+    def locked(name):
+        raise ValueError("MAC mismatch")
+
+    monkeypatch.setattr(brownie_accounts, "load", locked)
+    with pytest.raises(SystemExit):
+        deposit.main("1", "alice")
+    assert "'alice' stays locked: MAC mismatch" in capsys.readouterr().err
+
+
+def test_status__node_gone__one_line(public, capsys, monkeypatch):
+    import requests
+
+    from scripts import calls
+
+    @calls.for_people
+    def main():
+        raise requests.ConnectionError("refused")
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert "the node cannot be reached" in capsys.readouterr().err
+
+
 def test_verify__test_doubles_on_a_public_network__noted(public):
     from scripts import verify_deployment
 
