@@ -58,7 +58,7 @@ format: $(STAMPS)/python ## Format Python and Vyper.
 	@$(BIN)/mamushi --line-length 100 contracts
 
 bench: install ## Measure; prints figures, asserts nothing on time.
-	@$(BIN)/python -m pytest -s tests/bench $(ARGS)
+	@$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' -o norecursedirs= tests/bench $(ARGS)
 
 lock: $(VENV)/lock/bin/uv ## Resolve the lock files anew (UPGRADE=1 takes new versions).
 	@$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra dev -o requirements.lock

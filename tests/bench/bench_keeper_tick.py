@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-Time of an idle tick against the bare request, and of head to broadcast, side by side on Anvil.
+Time of an idle tick against the bare request, side by side on Anvil; prints, asserts no time.
 
-    .venv/bin/python -m tests.bench.keeper_tick
+    make bench
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, KEY_ENV: keeper_key()}
 
 
-def main() -> None:
+def test_idle_tick__beside_the_bare_request() -> None:
     """Print the figures."""
     from scripts.deposit import deposit
     from tests.script_world import ETHER, deployed
@@ -110,7 +110,3 @@ def main() -> None:
         subprocess.run(desk_command(world), check=True, capture_output=True, env=environment())
         for count in (1, 25, 200):
             measure(world, count)
-
-
-if __name__ == "__main__":
-    main()
