@@ -55,7 +55,6 @@ exports: (
     ownable_2step.accept_ownership,
 )
 
-
 BPS: constant(uint256) = 10_000
 WAD: constant(uint256) = 10**18
 DAY: constant(uint256) = 86_400  # seconds
@@ -117,7 +116,7 @@ def __init__(
     SPOT = ISpotMarket(spot)
     GUARD = IHedgeGuard(guard)
     asset_decimals: uint256 = self._decimals(asset)
-    PRICE_DIVISOR = 10 ** (18 + asset_decimals - self._decimals(quote))
+    PRICE_DIVISOR = 10**(18 + asset_decimals - self._decimals(quote))
     ownable.__init__()
     ownable_2step.__init__()
     self._set_keeper(keeper)
@@ -227,7 +226,9 @@ def add_venue(venue: address, allotment_bps: uint256):
     """
     ownable._check_owner()
     assert venue != empty(address), "book: venue is zero"
-    assert venue not in [self, self._vault().address, SPOT.address, ASSET.address, QUOTE.address], "book: not a venue"
+    assert venue not in [
+        self, self._vault().address, SPOT.address, ASSET.address, QUOTE.address
+    ], "book: not a venue"
     assert allotment_bps <= BPS, "book: allotment over 100 %"
     count: uint256 = self._venue_count()
     assert count < MAX_VENUES, "book: too many venues"
@@ -576,9 +577,7 @@ def _position(venues: address[MAX_VENUES], price_wad: uint256) -> IHedgeGuard.Po
     for i: uint256 in range(MAX_VENUES):
         if venues[i] == empty(address):
             break
-        margin: IHedgeVenue.Margin = staticcall IHedgeVenue(venues[i]).margin(
-            self, price_wad
-        )
+        margin: IHedgeVenue.Margin = staticcall IHedgeVenue(venues[i]).margin(self, price_wad)
         position.margins[i] = margin
         profit: int256 = margin.quote + margin.profit
         position.values[i] = self._value(convert(margin.assets, int256), price_wad) + profit
@@ -630,9 +629,7 @@ def _value_up(assets: uint256, price_wad: uint256) -> uint256:
 @internal
 @view
 def _free_assets(venue: IHedgeVenue, price_wad: uint256) -> uint256:
-    return staticcall venue.free_assets(
-        self, price_wad, limit_words.margin_target_bps(self._bands)
-    )
+    return staticcall venue.free_assets(self, price_wad, limit_words.margin_target_bps(self._bands))
 
 
 # ---------------------------------------------------------------------------------------------
@@ -642,9 +639,7 @@ def _free_assets(venue: IHedgeVenue, price_wad: uint256) -> uint256:
 
 @internal
 @view
-def _prepared(
-    plan: IHedgeBook.Plan, clock: uint256
-) -> (address[MAX_VENUES], IHedgeGuard.Outcome):
+def _prepared(plan: IHedgeBook.Plan, clock: uint256) -> (address[MAX_VENUES], IHedgeGuard.Outcome):
     """
     @dev Nothing is called that is not a registered venue. Bounds on amounts keep sums and
          products inside 256 bits; sizes are capped by the guard.
@@ -788,14 +783,14 @@ def _trade_spot(plan: IHedgeBook.Plan) -> int256:
     assets: uint256 = fixed_point.magnitude(plan.spot_assets)
     quote: int256 = 0
     if plan.spot_assets > 0:
-        most: uint256 = fixed_point.mul_div_down(
-            assets, plan.spot_limit_price_wad, PRICE_DIVISOR
-        )
+        most: uint256 = fixed_point.mul_div_down(assets, plan.spot_limit_price_wad, PRICE_DIVISOR)
         paid: uint256 = staticcall SPOT.quote_buy(assets)
         assert paid <= most, "book: spot limit price"
         self._spend_quote(paid)
         self._approve(QUOTE, SPOT.address, paid)
-        assert extcall SPOT.buy(assets, paid, self._vault().address) == paid, "book: spot price moved"
+        assert (
+            extcall SPOT.buy(assets, paid, self._vault().address) == paid
+        ), "book: spot price moved"
         extcall self._vault().credit(assets)
         quote = -convert(paid, int256)
     else:
@@ -892,9 +887,7 @@ def _record(
     )
     head: bytes32 = keccak256(abi_encode(self._audit_head, record))
     self._audit_head = head
-    log IHedgeBook.Rebalanced(
-        decision_id=decision_id, nonce=nonce, record=record, audit_head=head
-    )
+    log IHedgeBook.Rebalanced(decision_id=decision_id, nonce=nonce, record=record, audit_head=head)
 
 
 @internal

@@ -44,6 +44,7 @@ from modules import packed
 
 implements: IHedgeGuard
 
+
 struct Terms:  # what a plan is and which rules that brings
     sizes: int256[MAX_VENUES]
     margin_assets: int256[MAX_VENUES]
@@ -112,9 +113,7 @@ def judge(
             assert after.margins[i].delta == delta, "book: size not filled"
             assets: int256 = convert(before.margins[i].assets, int256) + terms.margin_assets[i]
             assert convert(after.margins[i].assets, int256) == assets, "book: margin not moved"
-            self._check_margin(
-                before.margins[i], after.margins[i], limits.margin_target_bps
-            )
+            self._check_margin(before.margins[i], after.margins[i], limits.margin_target_bps)
             most: int256 = after.nav * convert(outcome.allotments_bps[i], int256)
             within: bool = after.values[i] * convert(BPS, int256) <= most
             assert within or after.values[i] < before.values[i], "book: over the allotment"
@@ -142,8 +141,7 @@ def judge(
             terms.slippage_bps,
         )
     self._check_fill(
-        plan.spot_assets,
-        -outcome.spot_quote,
+        plan.spot_assets, -outcome.spot_quote,
         before.price_wad,
         before.price_divisor,
         terms.slippage_bps,
@@ -274,9 +272,7 @@ def _check_fill(
     at_index: int256 = fixed_point.div_floor(
         size * convert(price_wad, int256), convert(price_divisor, int256)
     )
-    allowed: uint256 = fixed_point.mul_div_down(
-        fixed_point.magnitude(at_index), slippage_bps, BPS
-    )
+    allowed: uint256 = fixed_point.mul_div_down(fixed_point.magnitude(at_index), slippage_bps, BPS)
     assert cost - at_index <= convert(allowed, int256), "book: slippage"
 
 

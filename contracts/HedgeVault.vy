@@ -137,7 +137,7 @@ def __init__(book: address, name: String[25], symbol: String[5], base_charge_bps
     ASSET = IERC20(asset)
     PRICE_DIVISOR = staticcall IBookFlows(book).price_divisor()
     decimals: uint8 = staticcall IERC20Detailed(asset).decimals()
-    MIN_SUPPLY = 10 ** (convert(decimals + OFFSET, uint256) - MIN_SUPPLY_DIGITS)
+    MIN_SUPPLY = 10**(convert(decimals + OFFSET, uint256) - MIN_SUPPLY_DIGITS)
     ownable.__init__()
     ownable_2step.__init__()
     erc20.__init__(name, symbol, decimals + OFFSET, name, "1")
@@ -166,9 +166,7 @@ def deposit(assets: uint256, receiver: address, min_shares: uint256 = 0) -> uint
 
 
 @external
-def mint(
-    shares: uint256, receiver: address, max_assets: uint256 = max_value(uint256)
-) -> uint256:
+def mint(shares: uint256, receiver: address, max_assets: uint256 = max_value(uint256)) -> uint256:
     """
     @notice Get exactly `shares`; pulls from the caller what `previewMint` says, which may be
         a little over what `deposit` would ask for as many.
@@ -205,9 +203,7 @@ def withdraw(
 
 
 @external
-def redeem(
-    shares: uint256, receiver: address, owner: address, min_assets: uint256 = 0
-) -> uint256:
+def redeem(shares: uint256, receiver: address, owner: address, min_assets: uint256 = 0) -> uint256:
     """
     @notice Burn exactly `shares`, paid out from idle and then from free margin.
     @param owner Whose shares are burned; another caller needs his allowance.
@@ -237,9 +233,7 @@ def release(assets: uint256):
     idle: uint256 = self._idle()
     assert idle >= assets, "vault: not enough idle assets"
     self._set_idle(idle - assets)
-    log IHedgeVault.IdleMoved(
-        assets=-convert(assets, int256), idle_assets_after=idle - assets
-    )
+    log IHedgeVault.IdleMoved(assets=-convert(assets, int256), idle_assets_after=idle - assets)
     self._push(BOOK.address, assets)
 
 
@@ -351,9 +345,7 @@ def convertToShares(assets: uint256) -> uint256:
     priced: Priced = self._reading()
     if priced.supply == 0:
         return assets * VIRTUAL_SHARES
-    return fixed_point.mul_div_down(
-        assets, priced.supply + VIRTUAL_SHARES, self._worth(priced) + 1
-    )
+    return fixed_point.mul_div_down(assets, priced.supply + VIRTUAL_SHARES, self._worth(priced) + 1)
 
 
 @external
@@ -365,9 +357,7 @@ def convertToAssets(shares: uint256) -> uint256:
     priced: Priced = self._reading()
     if priced.supply == 0:
         return fixed_point.mul_div_down(shares, 1, VIRTUAL_SHARES)
-    return fixed_point.mul_div_down(
-        shares, self._worth(priced) + 1, priced.supply + VIRTUAL_SHARES
-    )
+    return fixed_point.mul_div_down(shares, self._worth(priced) + 1, priced.supply + VIRTUAL_SHARES)
 
 
 @external
@@ -557,9 +547,7 @@ def _impact(priced: Priced, assets: uint256, entry: bool) -> uint256:
     @dev max(0, C(gap after) - C(gap before)) in asset units, rounded up. Beyond a gap of zero
          nothing is credited for closing it.
     """
-    step: int256 = convert(
-        fixed_point.mul_div_up(assets, priced.hedge_ratio_bps, BPS), int256
-    )
+    step: int256 = convert(fixed_point.mul_div_up(assets, priced.hedge_ratio_bps, BPS), int256)
     if step == 0:
         return 0
     gap_after: int256 = priced.gap + step
@@ -654,9 +642,7 @@ def _shares_for_withdrawal(priced: Priced, assets: uint256) -> (uint256, Charge)
     if assets == everything:
         return priced.supply, empty(Charge)
     impact: uint256 = self._impact(priced, assets, False)
-    gross: uint256 = fixed_point.mul_div_up(
-        assets + impact, BPS, BPS - priced.base_charge_bps
-    )
+    gross: uint256 = fixed_point.mul_div_up(assets + impact, BPS, BPS - priced.base_charge_bps)
     shares: uint256 = fixed_point.mul_div_up(
         gross, priced.supply + VIRTUAL_SHARES, self._worth(priced) + 1
     )
@@ -687,9 +673,7 @@ def _gross(priced: Priced, shares: uint256) -> uint256:
     """
     @dev What `shares` are worth before charges, rounded down.
     """
-    return fixed_point.mul_div_down(
-        shares, self._worth(priced) + 1, priced.supply + VIRTUAL_SHARES
-    )
+    return fixed_point.mul_div_down(shares, self._worth(priced) + 1, priced.supply + VIRTUAL_SHARES)
 
 
 @internal
@@ -745,9 +729,7 @@ def _max_entry() -> (uint256, uint256):
         return 0, 0
     assets: uint256 = self._room(priced)
     if priced.venue != empty(address) and priced.hedge_ratio_bps != 0:
-        market: IHedgeVenue.Market = staticcall IHedgeVenue(priced.venue).market(
-            priced.price_wad
-        )
+        market: IHedgeVenue.Market = staticcall IHedgeVenue(priced.venue).market(priced.price_wad)
         assets = min(assets, market.max_side)
     shares: uint256 = 0
     for _: uint256 in range(HALVINGS):
@@ -794,9 +776,7 @@ def _shares_within(priced: Priced, liquid: uint256) -> uint256:
     @dev Shares that pay out at most `liquid`, leaving the minimum supply.
     """
     impact: uint256 = self._impact(priced, liquid, False)
-    gross: uint256 = fixed_point.mul_div_down(
-        liquid + impact, BPS, BPS - priced.base_charge_bps
-    )
+    gross: uint256 = fixed_point.mul_div_down(liquid + impact, BPS, BPS - priced.base_charge_bps)
     shares: uint256 = fixed_point.mul_div_down(
         gross, priced.supply + VIRTUAL_SHARES, self._worth(priced) + 1
     )
@@ -815,9 +795,7 @@ def _require_bound(kept: bool):
 
 
 @internal
-def _enter(
-    priced: Priced, assets: uint256, shares: uint256, charge: Charge, receiver: address
-):
+def _enter(priced: Priced, assets: uint256, shares: uint256, charge: Charge, receiver: address):
     """
     @dev State before the tokens. Reverts with one reason for each rule.
     """
@@ -878,9 +856,7 @@ def _leave(
     )
     self._log_flow(
         priced,
-        owner,
-        -convert(assets, int256),
-        -convert(shares, int256),
+        owner, -convert(assets, int256), -convert(shares, int256),
         charge,
         liquid - assets,
     )
@@ -969,9 +945,7 @@ def _set_base_charge(base_charge_bps: uint256):
     thresholds_bps: uint256 = staticcall IPriceOracle(
         staticcall BOOK.oracle()
     ).deviation_thresholds_bps()
-    least: uint256 = fixed_point.mul_div_up(
-        staticcall BOOK.hedge_ratio_bps(), thresholds_bps, BPS
-    )
+    least: uint256 = fixed_point.mul_div_up(staticcall BOOK.hedge_ratio_bps(), thresholds_bps, BPS)
     assert base_charge_bps >= least, "vault: base charge too low"
     assert base_charge_bps <= MAX_BASE_CHARGE_BPS, "vault: base charge too high"
     log IHedgeVault.BaseChargeSet(

@@ -51,7 +51,7 @@ def __init__(asset: address, quote: address, oracle: address):
     QUOTE = IERC20(quote)
     ORACLE = IPriceOracle(oracle)
     decimals: uint256 = convert(staticcall IERC20Detailed(asset).decimals(), uint256)
-    PRICE_DIVISOR = 10 ** (
+    PRICE_DIVISOR = 10**(
         18 + decimals - convert(staticcall IERC20Detailed(quote).decimals(), uint256)
     )
     self.fill_wad = WAD
