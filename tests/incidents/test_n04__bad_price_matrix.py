@@ -50,7 +50,7 @@ def test_n04__bad_price__everything_priced_says_why(world, fault):
         lambda: world.vault.redeem(1, holder, holder, sender=holder),
         lambda: world.rebalance(Leg(size=-world.assets(10))),
         lambda: world.rebalance(Leg(margin_assets=1)),
-        lambda: world.book.valuation(),
+        world.book.valuation,
     ):
         with boa.reverts(reason):
             attempt()
