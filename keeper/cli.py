@@ -33,7 +33,8 @@ from keeper.jobs import Job, Jobs
 from keeper.journal import DecisionRow, Journal, TxState
 from keeper.plan import plan_hash
 from keeper.risk import VenueRisk, assess
-from keeper.runner import Fees, Keeper, Orders, outcome_words
+from keeper.runner import Keeper, outcome_words
+from keeper.sending import Fees, Orders
 from keeper.snapshot import Snapshot
 from keeper.strategy import Rebalance, decide
 from keeper.template import template

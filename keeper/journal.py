@@ -27,6 +27,7 @@ import sqlalchemy as sa
 from eth_utils.crypto import keccak
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from keeper import tables
 from keeper.errors import ConfigInvalid, InvariantBroken
 from keeper.guard import Spent
 from keeper.plan import Plan, decode_plan, encode_plan
@@ -59,90 +60,6 @@ STEPS: Final[Mapping[TxState, frozenset[TxState]]] = {
     TxState.FAILED: frozenset(),
 }
 OPEN: Final = (TxState.PLANNED, TxState.SIGNED, TxState.ACCEPTED, TxState.MINED)
-
-_tables = sa.MetaData()
-_meta = sa.Table(
-    "meta",
-    _tables,
-    sa.Column("key", sa.String, primary_key=True),
-    sa.Column("value", sa.String, nullable=False),
-)
-_ticks = sa.Table(
-    "ticks",
-    _tables,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("job", sa.String, nullable=False),
-    sa.Column("started_at", sa.Float, nullable=False),  # wall clock, Unix seconds
-    sa.Column("ended_at", sa.Float),
-    sa.Column("block_number", sa.Integer),
-    sa.Column("block_hash", sa.String),
-    sa.Column("parent_hash", sa.String),
-    sa.Column("block_at", sa.Integer),
-    sa.Column("requests", sa.Integer),
-    sa.Column("result", sa.String),  # ok, fault, halt; empty while it runs or when it was killed
-    sa.Column("detail", sa.String),
-)
-_policies = sa.Table(
-    "policies",
-    _tables,
-    sa.Column("hash", sa.String, primary_key=True),
-    sa.Column("text", sa.String, nullable=False),
-)
-_decisions = sa.Table(
-    "decisions",
-    _tables,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("tick_id", sa.ForeignKey("ticks.id"), nullable=False, index=True),
-    sa.Column("vault", sa.String, nullable=False, index=True),
-    sa.Column("decision_id", sa.String, nullable=False, index=True),
-    sa.Column("kind", sa.String, nullable=False),  # hold, rebalance, refuse
-    sa.Column("reason", sa.String, nullable=False),
-    sa.Column("words", sa.LargeBinary, nullable=False),  # zlib
-    sa.Column("policy_hash", sa.ForeignKey("policies.hash"), nullable=False),
-    sa.Column("memory_before", sa.String, nullable=False),
-    sa.Column("memory_after", sa.String, nullable=False),
-    sa.Column("plan", sa.LargeBinary),
-    sa.Column("figures", sa.String, nullable=False),  # JSON
-    sa.Column("objection", sa.String),  # why it was not sent
-)
-_transactions = sa.Table(
-    "transactions",
-    _tables,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("decision_row", sa.ForeignKey("decisions.id"), nullable=False),
-    sa.Column("decision_id", sa.String, nullable=False, index=True),
-    sa.Column("vault", sa.String, nullable=False),
-    sa.Column("book", sa.String, nullable=False),
-    sa.Column("sender", sa.String, nullable=False),
-    sa.Column("plan_nonce", sa.Integer, nullable=False),
-    sa.Column("plan_deadline", sa.Integer, nullable=False),
-    sa.Column("calldata", sa.LargeBinary, nullable=False),
-    sa.Column("state", sa.String, nullable=False, index=True),
-    sa.Column("planned_at", sa.Integer, nullable=False),  # chain time
-    sa.Column("account_nonce", sa.Integer),
-    sa.Column("tx_hash", sa.String, index=True),
-    sa.Column("raw", sa.LargeBinary),
-    sa.Column("gas_limit", sa.Integer),
-    sa.Column("max_fee", sa.Integer),
-    sa.Column("priority_fee", sa.Integer),
-    sa.Column("sends", sa.Integer, nullable=False, default=0),
-    sa.Column("block_number", sa.Integer),
-    sa.Column("block_hash", sa.String),
-    sa.Column("succeeded", sa.Boolean),
-    sa.Column("gas_used", sa.Integer),
-    sa.Column("effective_gas_price", sa.Integer),
-    sa.Column("detail", sa.String),
-)
-_steps = sa.Table(
-    "steps",
-    _tables,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("transaction_id", sa.ForeignKey("transactions.id"), nullable=False, index=True),
-    sa.Column("state_before", sa.String),
-    sa.Column("state_after", sa.String, nullable=False),
-    sa.Column("at", sa.Float, nullable=False),  # wall clock
-    sa.Column("detail", sa.String),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +137,7 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 10})
             sa.event.listen(self._engine, "connect", _configure)
-            _tables.create_all(self._engine)
+            tables.every.create_all(self._engine)
             self._claim(chain_id)
         except (OSError, sa.exc.DatabaseError) as fault:
             words = str(getattr(fault, "orig", None) or fault)
@@ -234,8 +151,10 @@ class Journal:
         wanted = {"schema": str(SCHEMA), "chain_id": str(chain_id)}
         with self._engine.begin() as db:
             for key, value in wanted.items():
-                db.execute(upsert(_meta).values(key=key, value=value).on_conflict_do_nothing())
-            found = {row.key: row.value for row in db.execute(sa.select(_meta))}
+                db.execute(
+                    upsert(tables.meta).values(key=key, value=value).on_conflict_do_nothing()
+                )
+            found = {row.key: row.value for row in db.execute(sa.select(tables.meta))}
         for key, value in wanted.items():
             if found[key] != value:
                 name = key.replace("_", " ")
@@ -277,7 +196,7 @@ class Journal:
     ) -> int:
         """Write a tick that failed before it decided anything."""
         with self._engine.begin() as db:
-            row = _ticks.insert().values(
+            row = tables.ticks.insert().values(
                 job=job,
                 started_at=started,
                 ended_at=ended,
@@ -293,13 +212,15 @@ class Journal:
         text = policy.encode()
         digest = keccak(text).hex()
         with self._engine.begin() as db:
-            tick_id = _key(db.execute(_ticks.insert().values(**values)))
+            tick_id = _key(db.execute(tables.ticks.insert().values(**values)))
             row = {"hash": digest, "text": text.decode()}
-            db.execute(upsert(_policies).values(**row).on_conflict_do_nothing())
+            db.execute(upsert(tables.policies).values(**row).on_conflict_do_nothing())
             decided = [_decision_values(tick_id, digest, entry) for entry in entries]
             if not decided:
                 return tick_id, []
-            insert = _decisions.insert().returning(_decisions.c.id, sort_by_parameter_order=True)
+            insert = tables.decisions.insert().returning(
+                tables.decisions.c.id, sort_by_parameter_order=True
+            )
             return tick_id, [int(found[0]) for found in db.execute(insert, decided)]
 
     def end_tick(
@@ -308,20 +229,20 @@ class Journal:
         """Write how a tick that was opened ended."""
         with self._engine.begin() as db:
             values = {"ended_at": now, "requests": requests, "result": result, "detail": detail}
-            db.execute(_ticks.update().where(_ticks.c.id == tick_id).values(**values))
+            db.execute(tables.ticks.update().where(tables.ticks.c.id == tick_id).values(**values))
 
     def object_to(self, decision_row: int, objection: str) -> None:
         """Write why a plan was not sent."""
         with self._engine.begin() as db:
-            where = _decisions.c.id == decision_row
-            db.execute(_decisions.update().where(where).values(objection=objection))
+            where = tables.decisions.c.id == decision_row
+            db.execute(tables.decisions.update().where(where).values(objection=objection))
 
     def memory(self, vault: Address) -> Memory:
         """Return what the last decision about a vault left."""
         query = (
-            sa.select(_decisions.c.memory_after)
-            .where(_decisions.c.vault == vault)
-            .order_by(_decisions.c.id.desc())
+            sa.select(tables.decisions.c.memory_after)
+            .where(tables.decisions.c.vault == vault)
+            .order_by(tables.decisions.c.id.desc())
             .limit(1)
         )
         with self._engine.connect() as db:
@@ -330,19 +251,19 @@ class Journal:
 
     def decisions(self, vault: Address | None = None) -> Iterator[DecisionRow]:
         """Yield all decisions, oldest first."""
-        where = sa.true() if vault is None else _decisions.c.vault == vault
-        yield from self._decisions(_decision_query().where(where).order_by(_decisions.c.id))
+        where = sa.true() if vault is None else tables.decisions.c.vault == vault
+        yield from self._decisions(_decision_query().where(where).order_by(tables.decisions.c.id))
 
     def find_decisions(self, start: str) -> list[DecisionRow]:
         """Return decisions by row number, by the start of the id, or the last one by `last`."""
         query = _decision_query()
         if start == "last":
-            query = query.order_by(_decisions.c.id.desc()).limit(1)
+            query = query.order_by(tables.decisions.c.id.desc()).limit(1)
         elif start.isdigit() and len(start) < 10:
-            query = query.where(_decisions.c.id == int(start))
+            query = query.where(tables.decisions.c.id == int(start))
         else:
             digits = start.lower().removeprefix("0x")
-            query = query.where(_decisions.c.decision_id.startswith(digits, autoescape=True))
+            query = query.where(tables.decisions.c.decision_id.startswith(digits, autoescape=True))
         return list(self._decisions(query))
 
     def _decisions(self, query: sa.Select[Any]) -> Iterator[DecisionRow]:
@@ -353,7 +274,7 @@ class Journal:
     def ticks(self) -> list[dict[str, Any]]:
         """Return all ticks, oldest first."""
         with self._engine.connect() as db:
-            rows = db.execute(sa.select(_ticks).order_by(_ticks.c.id)).mappings()
+            rows = db.execute(sa.select(tables.ticks).order_by(tables.ticks.c.id)).mappings()
             return [dict(row) for row in rows]
 
     # Transactions
@@ -371,7 +292,7 @@ class Journal:
         with self._engine.begin() as db:
             row = _key(
                 db.execute(
-                    _transactions.insert().values(
+                    tables.transactions.insert().values(
                         decision_row=decision_row,
                         decision_id=plan.decision_id.hex(),
                         vault=snapshot.vault.vault,
@@ -403,8 +324,8 @@ class Journal:
             values["detail"] = detail
         with self._engine.begin() as db:
             updated = db.execute(
-                _transactions.update()
-                .where(_transactions.c.id == tx.id, _transactions.c.state == tx.state)
+                tables.transactions.update()
+                .where(tables.transactions.c.id == tx.id, tables.transactions.c.state == tx.state)
                 .values(state=state, **values)
             )
             if updated.rowcount != 1:
@@ -415,14 +336,14 @@ class Journal:
     def count_send(self, tx: Tx) -> Tx:
         """Write that the bytes are about to be handed to a node."""
         with self._engine.begin() as db:
-            where = _transactions.c.id == tx.id
-            db.execute(_transactions.update().where(where).values(sends=tx.sends + 1))
+            where = tables.transactions.c.id == tx.id
+            db.execute(tables.transactions.update().where(where).values(sends=tx.sends + 1))
         return self.transaction(tx.id)
 
     def transaction(self, row: int) -> Tx:
         """Return one transaction."""
         with self._engine.connect() as db:
-            query = sa.select(_transactions).where(_transactions.c.id == row)
+            query = sa.select(tables.transactions).where(tables.transactions.c.id == row)
             return _tx(db.execute(query).mappings().one())
 
     def transactions(self) -> list[Tx]:
@@ -431,18 +352,18 @@ class Journal:
 
     def in_flight(self) -> list[Tx]:
         """Return transactions whose end is not known yet, oldest first."""
-        return self._transactions(_transactions.c.state.in_(OPEN))
+        return self._transactions(tables.transactions.c.state.in_(OPEN))
 
     def _transactions(self, where: sa.ColumnElement[bool]) -> list[Tx]:
-        query = sa.select(_transactions).where(where).order_by(_transactions.c.id)
+        query = sa.select(tables.transactions).where(where).order_by(tables.transactions.c.id)
         with self._engine.connect() as db:
             return [_tx(row) for row in db.execute(query).mappings()]
 
     def steps(self, tx: Tx) -> list[str]:
         """Return the states that a transaction went through."""
-        query = sa.select(_steps.c.state_after).where(_steps.c.transaction_id == tx.id)
+        query = sa.select(tables.steps.c.state_after).where(tables.steps.c.transaction_id == tx.id)
         with self._engine.connect() as db:
-            return [str(row[0]) for row in db.execute(query.order_by(_steps.c.id))]
+            return [str(row[0]) for row in db.execute(query.order_by(tables.steps.c.id))]
 
     def spent(self, at: int) -> Spent:
         """
@@ -454,7 +375,9 @@ class Journal:
             The head's time.
         """
         sent = self._transactions(
-            sa.and_(_transactions.c.sends > 0, _transactions.c.planned_at > at - DAY_SECS)
+            sa.and_(
+                tables.transactions.c.sends > 0, tables.transactions.c.planned_at > at - DAY_SECS
+            )
         )
         ended = [tx for tx in reversed(sent) if tx.succeeded is not None]
         reverts = 0
@@ -517,7 +440,7 @@ def _log_step(
     db: sa.Connection, row: int, before: TxState | None, after: TxState, now: float, detail: str
 ) -> None:
     db.execute(
-        _steps.insert().values(
+        tables.steps.insert().values(
             transaction_id=row, state_before=before, state_after=after, at=now, detail=detail
         )
     )
@@ -532,16 +455,16 @@ def _tx(row: Mapping[Any, Any]) -> Tx:
 def _decision_query() -> sa.Select[Any]:
     return (
         sa.select(
-            _decisions,
-            _policies.c.text.label("policy"),
-            _ticks.c.job,
-            _ticks.c.block_number,
-            _ticks.c.block_hash,
-            _ticks.c.parent_hash,
-            _ticks.c.block_at,
+            tables.decisions,
+            tables.policies.c.text.label("policy"),
+            tables.ticks.c.job,
+            tables.ticks.c.block_number,
+            tables.ticks.c.block_hash,
+            tables.ticks.c.parent_hash,
+            tables.ticks.c.block_at,
         )
-        .join(_policies, _policies.c.hash == _decisions.c.policy_hash)
-        .join(_ticks, _ticks.c.id == _decisions.c.tick_id)
+        .join(tables.policies, tables.policies.c.hash == tables.decisions.c.policy_hash)
+        .join(tables.ticks, tables.ticks.c.id == tables.decisions.c.tick_id)
     )
 
 

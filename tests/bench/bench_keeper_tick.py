@@ -24,7 +24,8 @@ from keeper.deadline import Deadline
 from keeper.guard import Safety
 from keeper.journal import Journal
 from keeper.policy import Policy
-from keeper.runner import Fees, Keeper, Orders
+from keeper.runner import Keeper
+from keeper.sending import Fees, Orders
 from keeper.snapshot import Address
 from tests.keeper_node import HEDGEVAULT, KEY_ENV, Desk, keeper_key
 

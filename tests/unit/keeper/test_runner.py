@@ -13,7 +13,8 @@ from keeper.errors import CallRefused, ChainUnavailable, DeadlineExceeded, Fault
 from keeper.guard import Safety
 from keeper.journal import Journal, TxState
 from keeper.policy import Policy
-from keeper.runner import Fees, Keeper, Orders
+from keeper.runner import Keeper
+from keeper.sending import Fees, Orders
 from keeper.snapshot import Block
 from keeper.units import Assets
 from tests.keeper_world import ETHER, KEEPER, NOW, VAULT, snapshot, snapshot_of, venue
