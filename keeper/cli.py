@@ -31,6 +31,7 @@ from keeper.errors import ConfigInvalid, Fault, Halt
 from keeper.explain import Line, recompute
 from keeper.jobs import Job, Jobs
 from keeper.journal import DecisionRow, Journal, TxState
+from keeper.lock import exclusive
 from keeper.plan import plan_hash
 from keeper.risk import VenueRisk, assess
 from keeper.runner import Keeper, outcome_words
@@ -247,11 +248,13 @@ class _Session:
 
 @contextmanager
 def _session(path: Path, *, live: bool) -> Iterator[_Session]:
-    session = _Session(load_config(path), live=live)
-    try:
-        yield session
-    finally:
-        session.close()
+    config = load_config(path)
+    with exclusive(config.journal_path):
+        session = _Session(config, live=live)
+        try:
+            yield session
+        finally:
+            session.close()
 
 
 @contextmanager

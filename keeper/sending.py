@@ -230,7 +230,13 @@ class Sending:
         return self._signer.address if self._signer is not None else None
 
     def resolve(self, open_ones: list[Tx], reading: Reading, deadline: Deadline) -> list[Tx]:
-        """Bring each open transaction to where the chain has it; return those still open."""
+        """
+        Bring each open transaction to where the chain has it; return those still open.
+
+        A dry run leaves them as they are: they belong to whoever sends.
+        """
+        if not self._orders.live:
+            return open_ones
         waiting = []
         for found in open_ones:
             tx = self._resolve_one(found, reading, deadline)
@@ -273,7 +279,7 @@ class Sending:
             # Expired plans revert. Nonce 0 is renumbered by Ganache and would run again.
             return self._fail(tx, str(TransactionDropped(str(tx.tx_hash), "not in the pool")))
         raw = tx.raw
-        if not self._orders.live or raw is None or self._orders.kill_file.exists():
+        if raw is None or self._orders.kill_file.exists():
             return tx
         try:
             self._chain.simulate(tx.sender, tx.book, tx.calldata, self._orders.fees.max_gas)

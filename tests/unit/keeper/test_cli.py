@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from keeper.cli import FAULT, HALT, OK, USAGE, app
 from keeper.config import ConfigFile, load_config
+from keeper.lock import exclusive
 from keeper.policy import Policy
 from keeper.template import NOTES, template
 
@@ -81,6 +82,16 @@ def test_live__without_a_key__usage(call, tmp_path):
     )
     result = call("once", "--live")
     assert (result.exit_code, result.stderr) == (USAGE, "hedgevault: signer: --live needs a key\n")
+
+
+@pytest.mark.parametrize("command", ["run", "once"])
+def test_lock__another_keeper_works__one_line(call, tmp_path, command):
+    test_live__without_a_key__usage(call, tmp_path)
+    with exclusive(tmp_path / "hedgevault.sqlite"):
+        result = call(command)
+    assert result.exit_code == FAULT
+    assert result.stderr.startswith("hedgevault: another keeper works on ")
+    assert result.stderr.count("\n") == 1
 
 
 def test_explain__no_journal__one_line(call, tmp_path):

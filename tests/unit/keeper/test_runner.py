@@ -222,6 +222,18 @@ def test_tick__dry_run__sends_nothing_and_says_so(bench, chain):
     assert row.objection == "dry run"
 
 
+@pytest.mark.parametrize("stage", ["simulate", "sign", "after send", "receipt"])
+def test_tick__dry_run_beside_what_is_in_flight__writes_no_transaction(bench, chain, stage):
+    chain.fail_at = stage
+    with pytest.raises(Killed):
+        bench.tick()
+    before = bench.journal.transactions()
+    bench.start(live=False)
+    bench.keeper.recover(Deadline(10.0))
+    bench.tick()
+    assert bench.journal.transactions() == before
+
+
 def test_tick__kill_file__sends_nothing(bench, chain):
     bench.kill_file.touch()
     assert bench.tick().verdicts[0].note == "the kill switch is set"
