@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from keeper.errors import DeadlineExceeded
 
@@ -16,14 +17,16 @@ class Deadline:
     """
     Ends by itself after some seconds, or when whoever waits for the job gives it up.
 
-    A job that is given up may still be stuck in a system call. `check` stands before every step
-    that has an effect, so such a job wakes up, sees that its time is over, and does nothing.
+    A job that is given up may still be stuck in a system call. `check` stands before every send,
+    `effect` around every write, so such a job wakes up, sees that its time is over, and does
+    nothing. A job whose time is merely over may still write down how it ended.
     """
 
     def __init__(self, secs: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._ends = monotonic() + secs
         self._given_up = threading.Event()
+        self._effect = threading.Lock()
 
     def remaining(self) -> float:
         """Return seconds left, at least zero."""
@@ -36,9 +39,23 @@ class Deadline:
         if self.remaining() <= 0.0:
             raise DeadlineExceeded(stage)
 
+    @property
+    def given_up(self) -> bool:
+        """Return whether nobody waits for the job any more."""
+        return self._given_up.is_set()
+
+    @contextmanager
+    def effect(self, stage: str) -> Iterator[None]:
+        """Do what the job may do only while somebody waits for it; `give_up` waits for its end."""
+        with self._effect:
+            if self._given_up.is_set():
+                raise DeadlineExceeded(stage)
+            yield
+
     def give_up(self) -> None:
-        """End it now."""
-        self._given_up.set()
+        """End it now; no `effect` begins after this returns."""
+        with self._effect:
+            self._given_up.set()
 
     def sleep(self, secs: float) -> None:
         """Wait, but not beyond the end."""

@@ -69,6 +69,10 @@ class CallRefused(Fault):
         super().__init__(f"the chain refuses: {meaning(reason)}")
 
 
+class JournalUnavailable(Fault):
+    """The journal's file cannot be read or written now: full, locked, damaged."""
+
+
 class TransactionDropped(Fault):
     """A transaction that was sent is gone from chain and pool."""
 

@@ -3,9 +3,10 @@
 The keeper as a service: jobs on a scheduler, each with its own deadline, until a signal.
 
 APScheduler would keep a hung job's place for ever, so a job here runs in a thread of its own and
-the scheduler waits for it no longer than its deadline. What hangs is given up: its `Deadline` is
-over, so it can do nothing more when it wakes. Runs that were missed or that met a job still
-running are counted. Faults make the next runs rarer, with jitter, and never end the process.
+the scheduler waits for it no longer than its deadline. What hangs is given up: when it wakes it
+can neither write nor send, and how it ends changes nothing. Runs that were missed or that met a
+job still running are counted. Faults make the next runs rarer, with jitter, and never end the
+process.
 """
 
 from __future__ import annotations
@@ -170,24 +171,36 @@ class Jobs:
             self._failed(job)
 
     def _guarded(self, job: Job, deadline: Deadline) -> None:
+        error: Exception | None = None
         try:
             job.run(deadline)
-        except Fault as fault:
-            self._failed(job)
-            self.counts[f"{job.name}: fault"] += 1
-            wait = max(0.0, self._not_before[job.name] - self._monotonic())
-            self._log.warning("retry", job=job.name, error=str(fault), again_in_secs=round(wait, 1))
-        except Halt as halt:
-            self._halt = halt
-            self.stop()
-        except Exception as error:  # noqa: BLE001
-            # A mistake of ours: the process lives on, because the next block may be a better one.
-            self._failed(job)
-            self.counts[f"{job.name}: error"] += 1
-            self._log.exception("job", job=job.name, result="error", error=repr(error))
+        except Exception as raised:  # noqa: BLE001
+            # Also a mistake of ours: the process lives on, because the next block may be better.
+            error = raised
+        if deadline.given_up:  # another run has its place, and has counted it
+            self.counts[f"{job.name}: ended late"] += 1
+            self._log.warning("job", job=job.name, result="ended late", error=str(error or ""))
         else:
-            self._failures[job.name] = 0
-            self._not_before.pop(job.name, None)
+            self._ended(job, error)
+
+    def _ended(self, job: Job, error: Exception | None) -> None:
+        match error:
+            case None:
+                self._failures[job.name] = 0
+                self._not_before.pop(job.name, None)
+            case Fault():
+                self._failed(job)
+                self.counts[f"{job.name}: fault"] += 1
+                wait = round(max(0.0, self._not_before[job.name] - self._monotonic()), 1)
+                self._log.warning("retry", job=job.name, error=str(error), again_in_secs=wait)
+            case Halt():
+                self._halt = error
+                self.stop()
+            case _:
+                self._failed(job)
+                self.counts[f"{job.name}: error"] += 1
+                said = {"job": job.name, "result": "error", "error": repr(error)}
+                self._log.error("job", **said, exc_info=error)
 
     def _failed(self, job: Job) -> None:
         self._failures[job.name] += 1

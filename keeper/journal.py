@@ -16,8 +16,10 @@ SQLite in WAL mode with full synchronisation: what is written survives a power c
 from __future__ import annotations
 
 import json
+import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -28,7 +30,8 @@ from eth_utils.crypto import keccak
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from keeper import tables
-from keeper.errors import ConfigInvalid, InvariantBroken
+from keeper.deadline import Deadline
+from keeper.errors import ConfigInvalid, InvariantBroken, JournalUnavailable
 from keeper.guard import Spent
 from keeper.plan import Plan, decode_plan, encode_plan
 from keeper.policy import Memory, Policy, decode_memory, decode_policy
@@ -133,6 +136,7 @@ class Journal:
 
     def __init__(self, path: Path, chain_id: int) -> None:
         self.path = path
+        self._job = threading.local()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 10})
@@ -161,6 +165,37 @@ class Journal:
                 raise ConfigInvalid(
                     f"journal.path: {self.path} has {name} {found[key]}, expected {value}"
                 )
+
+    @contextmanager
+    def job(self, deadline: Deadline) -> Iterator[None]:
+        """Refuse what this thread writes from when its job is given up."""
+        before = getattr(self._job, "deadline", None)
+        self._job.deadline = deadline
+        try:
+            yield
+        finally:
+            self._job.deadline = before
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        deadline: Deadline | None = getattr(self._job, "deadline", None)
+        allowed = deadline.effect("writing the journal") if deadline else nullcontext()
+        with self._faults(), allowed, self._engine.begin() as db:
+            yield db
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        with self._faults(), self._engine.connect() as db:
+            yield db
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Say in one line what is wrong with the file: full, locked, damaged."""
+        try:
+            yield
+        except (sa.exc.SQLAlchemyError, OverflowError) as fault:
+            words = str(getattr(fault, "orig", None) or fault).splitlines()[0]
+            raise JournalUnavailable(f"journal {self.path}: {words}") from fault
 
     # Ticks and decisions
 
@@ -195,7 +230,7 @@ class Journal:
         self, job: str, started: float, ended: float, requests: int, result: str, detail: str
     ) -> int:
         """Write a tick that failed before it decided anything."""
-        with self._engine.begin() as db:
+        with self._writing() as db:
             row = tables.ticks.insert().values(
                 job=job,
                 started_at=started,
@@ -211,7 +246,7 @@ class Journal:
     ) -> tuple[int, list[int]]:
         text = policy.encode()
         digest = keccak(text).hex()
-        with self._engine.begin() as db:
+        with self._writing() as db:
             tick_id = _key(db.execute(tables.ticks.insert().values(**values)))
             row = {"hash": digest, "text": text.decode()}
             db.execute(upsert(tables.policies).values(**row).on_conflict_do_nothing())
@@ -227,13 +262,13 @@ class Journal:
         self, tick_id: int, now: float, requests: int, result: str, detail: str = ""
     ) -> None:
         """Write how a tick that was opened ended."""
-        with self._engine.begin() as db:
+        with self._writing() as db:
             values = {"ended_at": now, "requests": requests, "result": result, "detail": detail}
             db.execute(tables.ticks.update().where(tables.ticks.c.id == tick_id).values(**values))
 
     def object_to(self, decision_row: int, objection: str) -> None:
         """Write why a plan was not sent."""
-        with self._engine.begin() as db:
+        with self._writing() as db:
             where = tables.decisions.c.id == decision_row
             db.execute(tables.decisions.update().where(where).values(objection=objection))
 
@@ -245,7 +280,7 @@ class Journal:
             .order_by(tables.decisions.c.id.desc())
             .limit(1)
         )
-        with self._engine.connect() as db:
+        with self._reading() as db:
             text = db.execute(query).scalar()
         return Memory() if text is None else decode_memory(text.encode())
 
@@ -267,13 +302,13 @@ class Journal:
         return list(self._decisions(query))
 
     def _decisions(self, query: sa.Select[Any]) -> Iterator[DecisionRow]:
-        with self._engine.connect() as db:
+        with self._reading() as db:
             for row in db.execute(query).mappings():
                 yield _decision_row(row)
 
     def ticks(self) -> list[dict[str, Any]]:
         """Return all ticks, oldest first."""
-        with self._engine.connect() as db:
+        with self._reading() as db:
             rows = db.execute(sa.select(tables.ticks).order_by(tables.ticks.c.id)).mappings()
             return [dict(row) for row in rows]
 
@@ -289,7 +324,7 @@ class Journal:
         now: float,
     ) -> Tx:
         """Write that a plan is about to be simulated and sent."""
-        with self._engine.begin() as db:
+        with self._writing() as db:
             row = _key(
                 db.execute(
                     tables.transactions.insert().values(
@@ -322,7 +357,7 @@ class Journal:
             raise InvariantBroken(f"transaction {tx.id}: no step from {tx.state} to {state}")
         if detail:
             values["detail"] = detail
-        with self._engine.begin() as db:
+        with self._writing() as db:
             updated = db.execute(
                 tables.transactions.update()
                 .where(tables.transactions.c.id == tx.id, tables.transactions.c.state == tx.state)
@@ -335,14 +370,14 @@ class Journal:
 
     def count_send(self, tx: Tx) -> Tx:
         """Write that the bytes are about to be handed to a node."""
-        with self._engine.begin() as db:
+        with self._writing() as db:
             where = tables.transactions.c.id == tx.id
             db.execute(tables.transactions.update().where(where).values(sends=tx.sends + 1))
         return self.transaction(tx.id)
 
     def transaction(self, row: int) -> Tx:
         """Return one transaction."""
-        with self._engine.connect() as db:
+        with self._reading() as db:
             query = sa.select(tables.transactions).where(tables.transactions.c.id == row)
             return _tx(db.execute(query).mappings().one())
 
@@ -356,13 +391,13 @@ class Journal:
 
     def _transactions(self, where: sa.ColumnElement[bool]) -> list[Tx]:
         query = sa.select(tables.transactions).where(where).order_by(tables.transactions.c.id)
-        with self._engine.connect() as db:
+        with self._reading() as db:
             return [_tx(row) for row in db.execute(query).mappings()]
 
     def steps(self, tx: Tx) -> list[str]:
         """Return the states that a transaction went through."""
         query = sa.select(tables.steps.c.state_after).where(tables.steps.c.transaction_id == tx.id)
-        with self._engine.connect() as db:
+        with self._reading() as db:
             return [str(row[0]) for row in db.execute(query.order_by(tables.steps.c.id))]
 
     def spent(self, at: int) -> Spent:

@@ -18,7 +18,7 @@ import structlog
 
 from keeper.chain import Reading
 from keeper.deadline import Deadline
-from keeper.errors import Halt, KeeperError
+from keeper.errors import Fault, Halt, KeeperError
 from keeper.guard import objection
 from keeper.journal import OPEN, Entry, Journal, Tx
 from keeper.policy import Memory
@@ -134,11 +134,12 @@ class Keeper:
             If a person must look.
         """
         report = TickReport(job=job, started=self._wall(), asked=self._chain.requests)
-        try:
-            self._cycle(report, deadline)
-        except KeeperError as error:
-            self._end_badly(report, error)
-            raise
+        with self._journal.job(deadline):
+            try:
+                self._cycle(report, deadline)
+            except KeeperError as error:
+                self._end_badly(report, error)
+                raise
         self._log_line(report)
         return report
 
@@ -163,7 +164,8 @@ class Keeper:
         if not left:
             return []
         reading = self._read(left, deadline)
-        waiting = self._sending.resolve(left, reading, deadline)
+        with self._journal.job(deadline):
+            waiting = self._sending.resolve(left, reading, deadline)
         self._log.info(
             "recovered",
             block=reading.block.number,
@@ -273,12 +275,10 @@ class Keeper:
     def _end_badly(self, report: TickReport, error: KeeperError) -> None:
         ended, requests = self._spent_on(report)
         result = _result(error)
-        if report.tick_id is None:
-            report.tick_id = self._journal.write_fault(
-                report.job, report.started, ended, requests, result, str(error)
-            )
-        else:
-            self._journal.end_tick(report.tick_id, ended, requests, result, str(error))
+        try:
+            self._write_end(report, ended, requests, result, str(error))
+        except Fault as fault:
+            result = f"{result}, not recorded: {fault}"
         self._log.warning(
             report.job,
             tick=report.tick_id,
@@ -288,6 +288,16 @@ class Keeper:
             requests=requests,
             secs=round(ended - report.started, 3),
         )
+
+    def _write_end(
+        self, report: TickReport, ended: float, requests: int, result: str, detail: str
+    ) -> None:
+        if report.tick_id is None:
+            report.tick_id = self._journal.write_fault(
+                report.job, report.started, ended, requests, result, detail
+            )
+        else:
+            self._journal.end_tick(report.tick_id, ended, requests, result, detail)
 
     def _log_line(self, report: TickReport) -> None:
         said = [verdict.figures() for verdict in report.verdicts]

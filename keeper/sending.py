@@ -196,6 +196,7 @@ class Sending:
             self._fail(tx, f"never sent: {late}")
             raise
         tx = self._journal.count_send(tx)
+        deadline.check("sending")
         try:
             self._chain.send(signed)
         except CallRefused as refused:
@@ -285,6 +286,7 @@ class Sending:
             self._chain.simulate(tx.sender, tx.book, tx.calldata, self._orders.fees.max_gas)
             deadline.check("sending again")
             tx = self._journal.count_send(tx)
+            deadline.check("sending again")
             self._chain.send(Signed(tx_hash=str(tx.tx_hash), raw=raw))
         except CallRefused as refused:
             return self._fail(tx, f"not sent again: {refused.reason}")

@@ -111,6 +111,27 @@ def test_run__hung_job__frees_its_place_and_can_do_nothing_more(monkeypatch):
     assert jobs.counts["tick: hung"] == 1
 
 
+@pytest.mark.parametrize("error", [None, InvariantBroken("a row moved"), ChainUnavailable("late")])
+def test_run__hung_job_ends_late__changes_nothing(monkeypatch, error):
+    monkeypatch.setattr("keeper.jobs.GRACE", 0.05)
+    release, runs = threading.Event(), []
+
+    def hang(deadline):
+        runs.append(1)
+        if len(runs) == 1:
+            release.wait(5.0)
+            if error is not None:
+                raise error
+
+    jobs = make(job(hang, deadline=0.1))
+    threading.Timer(0.5, release.set).start()
+    run_for(jobs, 0.9)
+    assert len(runs) >= 2
+    assert jobs.counts["tick: hung"] == 1
+    assert jobs.counts["tick: ended late"] == 1
+    assert "tick: fault" not in jobs.counts
+
+
 def test_run__two_jobs__never_at_the_same_time():
     inside, most = [], []
 

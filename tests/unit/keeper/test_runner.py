@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -434,11 +435,12 @@ def test_tick__fault__recorded_and_logged(bench, chain):
 
 
 def test_tick__deadline_over__never_sends(bench, chain):
-    deadline = Deadline(10.0)
+    clock = [0.0]
+    deadline = Deadline(10.0, lambda: clock[0])
     sign = bench.signer.sign
 
     def slow(envelope):
-        deadline.give_up()
+        clock[0] = 11.0
         return sign(envelope)
 
     bench.signer.sign = slow
@@ -446,6 +448,33 @@ def test_tick__deadline_over__never_sends(bench, chain):
         bench.keeper.tick(deadline)
     assert chain.sends == []
     assert bench.states() == [TxState.FAILED]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("automine", [True, False])
+def test_tick__given_up_in_a_call__writes_and_sends_nothing_more(bench, chain, stage, automine):
+    """The job hangs in a request, another resolves its transaction, then the answer comes."""
+    deadline, enter = Deadline(10.0), chain._enter
+    after, sends = [], []
+    chain.automine = automine
+
+    def hang(at):
+        if at == stage and not after:
+            after.append(None)
+            deadline.give_up()
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(bench.keeper.tick, Deadline(10.0)).result()
+            after[0] = (bench.journal.transactions(), bench.journal.ticks())
+            sends[:] = chain.sends
+        enter(at)
+
+    chain._enter = hang
+    with pytest.raises(DeadlineExceeded):
+        bench.keeper.tick(deadline)
+    assert (bench.journal.transactions(), bench.journal.ticks()) == after[0]
+    late = 1 if stage == "before send" else 0  # it hung in the very call that sends
+    assert len(chain.sends) == len(sends) + late
+    assert len(set(chain.sends)) == 1
 
 
 def test_watch__calm__reads_and_records_nothing(bench, chain):
