@@ -112,6 +112,11 @@ class Markets(RuleBasedStateMachine):
         if twins.venue.account(account).size * size >= 0 and margin.equity < margin.initial:
             size = -size  # who is short of margin reduces
         least = twins.world.terms["min_size"]
+        while abs(margin.delta + size) > abs(margin.delta) and not self.patient():
+            needed = twins.venue.margins.initial(abs(margin.delta + size), price)
+            if needed * 3 <= margin.equity * 2 or abs(size) < least:
+                break
+            size //= 2
         if abs(margin.delta + size) < least:
             size = least * (1 if size > 0 else -1) - margin.delta
         twins.trade(account, size or least)
