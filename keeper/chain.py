@@ -38,8 +38,12 @@ from keeper.errors import (
     ChainUnavailable,
     ConfigInvalid,
     CorruptAnswer,
+    Fault,
     NodeBehind,
+    NonceTaken,
+    SendRefused,
     Throttled,
+    Unsendable,
     WrongChain,
 )
 from keeper.snapshot import (
@@ -58,6 +62,23 @@ FUTURE_TOLERANCE: Final = 60  # seconds that a node's clock may be ahead of ours
 LOCAL_CHAINS: Final = (31337, 1337)  # what Anvil and Ganache call themselves
 FIRST_BACKOFF: Final = 0.25  # seconds
 KNOWN_WORDS: Final = ("already known", "known transaction", "already imported")
+NONCE_WORDS: Final = ("nonce too low", "have the correct nonce")  # geth and Anvil, Ganache
+REFUSED_WORDS: Final = (  # a node that says one of these has not taken the transaction
+    "insufficient funds",
+    "enough funds",
+    "underpriced",
+    "intrinsic gas",
+    "block gas limit",
+    "gas limit is too high",
+    "less than block base fee",
+    "less than the block's basefee",
+    "max priority fee per gas higher",
+    "exceeds the configured cap",
+    "invalid sender",
+    "invalid signature",
+    "invalid chain id",
+    "transaction type not supported",
+)
 REVERT_WORDS: Final = ("revert", "invalid opcode", "out of gas")
 
 
@@ -345,6 +366,8 @@ class Chain:
         ------
         CallRefused
             With the contract's reason, if the call would revert.
+        Unsendable
+            If the node does not carry it out for another reason.
         """
         call = {"from": sender, "to": to, "data": "0x" + calldata.hex()}
         tried, estimated = self.batch(
@@ -357,7 +380,8 @@ class Chain:
             if isinstance(answer, RpcFault):
                 if answer.reverted:
                     raise CallRefused(revert_reason(answer.payload, answer.message))
-                raise ChainUnavailable(f"the node cannot simulate: {answer.message}")
+                _check_rate(answer)
+                raise Unsendable(f"the node cannot simulate: {answer.message}")
         return _number(estimated)
 
     def send(self, signed: Signed) -> None:
@@ -367,16 +391,15 @@ class Chain:
         Raises
         ------
         ChainUnavailable
-            If the node did not answer: it may have the transaction or not.
-        CallRefused
+            If the node did not answer, or with an error that leaves open whether it has it.
+        SendRefused
             If the node answered that it does not take it.
         """
         (answer,) = self.batch([("eth_sendRawTransaction", ["0x" + signed.raw.hex()])])
         if isinstance(answer, RpcFault):
-            if any(words in answer.message.lower() for words in KNOWN_WORDS):
-                return
-            raise CallRefused(f"the node refuses the transaction: {answer.message}")
-        if str(answer).lower() != signed.tx_hash:
+            if not _says(answer, KNOWN_WORDS):
+                raise _not_sent(answer)
+        elif str(answer).lower() != signed.tx_hash:
             raise CorruptAnswer(f"sent {signed.tx_hash}, the node answers {answer}")
 
     def receipt(self, tx_hash: str) -> tuple[Receipt | None, int]:
@@ -489,7 +512,9 @@ def _outcome(answer: Any) -> Any:
     if not isinstance(fault, dict):
         return RpcFault(0, str(fault), None)
     payload = _revert_payload(fault.get("data"))
-    return RpcFault(int(fault.get("code", 0)), str(fault.get("message", "")), payload)
+    code = fault.get("code")
+    number = code if isinstance(code, int) else 0
+    return RpcFault(number, str(fault.get("message", "")), payload)
 
 
 def _revert_payload(found: Any) -> bytes | None:
@@ -512,10 +537,33 @@ def _refused_batch(place: str, answer: Any) -> ChainUnavailable:
     return ChainUnavailable(f"{place} refuses batches: {message}")
 
 
+def _says(fault: RpcFault, words: Sequence[str]) -> bool:
+    said = fault.message.lower()
+    return any(word in said for word in words)
+
+
+def _not_sent(fault: RpcFault) -> Fault:
+    """
+    Return what an error at a send means.
+
+    A gateway may report a fault of its own after it has forwarded the bytes, so what is not
+    known to be a refusal is none.
+    """
+    if _says(fault, NONCE_WORDS):
+        return NonceTaken(f"the node refuses the transaction: {fault.message}")
+    if _says(fault, REFUSED_WORDS):
+        return SendRefused(f"the node refuses the transaction: {fault.message}")
+    return ChainUnavailable(f"the node may have the transaction or not: {fault.message}")
+
+
+def _check_rate(fault: RpcFault) -> None:
+    if fault.code == -32005 or _says(fault, ("rate limit", "too many requests")):
+        raise Throttled(f"the node limits requests: {fault.message}")
+
+
 def _answered(answer: Any) -> Any:
     if isinstance(answer, RpcFault):
-        if "rate" in answer.message.lower() or answer.code == -32005:
-            raise Throttled(f"the node limits requests: {answer.message}")
+        _check_rate(answer)
         raise ChainUnavailable(f"the node refuses a read: {answer.message}")
     return answer
 

@@ -54,7 +54,19 @@ class CorruptAnswer(Fault):
     """An answer that cannot be; nothing is decided on it."""
 
 
-class CallRefused(Fault):
+class Unsendable(Fault):
+    """One plan cannot be sent now; others may."""
+
+
+class SendRefused(Unsendable):
+    """The node has not taken a transaction, and says so without doubt."""
+
+
+class NonceTaken(SendRefused):
+    """The nonce is used: by this very transaction, or by another."""
+
+
+class CallRefused(Unsendable):
     """
     The chain would revert the call.
 

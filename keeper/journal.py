@@ -375,6 +375,20 @@ class Journal:
             db.execute(tables.transactions.update().where(where).values(sends=tx.sends + 1))
         return self.transaction(tx.id)
 
+    def absent(self, tx: Tx, block_number: int) -> int:
+        """Write that a transaction is missed at this head; return since which head it is."""
+        values = {"transaction_id": tx.id, "block_number": block_number}
+        with self._writing() as db:
+            db.execute(upsert(tables.absences).values(**values).on_conflict_do_nothing())
+            column = tables.absences.c.block_number
+            query = sa.select(column).where(tables.absences.c.transaction_id == tx.id)
+            return int(db.execute(query).scalar_one())
+
+    def present(self, tx: Tx) -> None:
+        """Write that a transaction is not missed any more."""
+        with self._writing() as db:
+            db.execute(tables.absences.delete().where(tables.absences.c.transaction_id == tx.id))
+
     def transaction(self, row: int) -> Tx:
         """Return one transaction."""
         with self._reading() as db:

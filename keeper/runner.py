@@ -20,7 +20,7 @@ from keeper.chain import Reading
 from keeper.deadline import Deadline
 from keeper.errors import Fault, Halt, KeeperError
 from keeper.guard import objection
-from keeper.journal import OPEN, Entry, Journal, Tx
+from keeper.journal import OPEN, Entry, Journal, Tx, TxState
 from keeper.policy import Memory
 from keeper.risk import Risk, assess
 from keeper.sending import Edge, Key, Orders, Sending
@@ -223,7 +223,7 @@ class Keeper:
         nonce = reading.nonce
         wanted.sort(key=lambda v: not (isinstance(v.decision, Rebalance) and v.decision.urgent))
         for verdict in wanted:
-            why_not = self._objection(verdict, report)
+            why_not = self._objection(verdict, report, reading)
             if why_not is not None:
                 self._drop(verdict, why_not)
                 continue
@@ -232,7 +232,8 @@ class Keeper:
                 self._drop(verdict, tx.detail or "")
                 continue
             report.sent.append(tx)
-            nonce += 1
+            refused = tx.state is TxState.FAILED and tx.succeeded is None  # the nonce is free
+            nonce += 0 if refused else 1
             if tx.state in OPEN:
                 report.waiting.append(tx)
 
@@ -243,7 +244,7 @@ class Keeper:
         verdict.note = f"{tx.state} {tx.tx_hash}" + (f": {tx.detail}" if tx.detail else "")
         return tx
 
-    def _objection(self, verdict: Verdict, report: TickReport) -> str | None:
+    def _objection(self, verdict: Verdict, report: TickReport, reading: Reading) -> str | None:
         decision, orders = verdict.decision, self._orders
         if not isinstance(decision, Rebalance):
             return "nothing to send"
@@ -264,7 +265,12 @@ class Keeper:
             return "dry run"
         if report.waiting:
             return f"waiting for transaction {report.waiting[0].tx_hash}"
-        return None
+        if reading.pending_nonce > reading.nonce:
+            return (
+                "the key has a transaction in the pool that the journal does not know, "
+                f"nonce {reading.nonce}"
+            )
+        return self._sending.fee_objection(reading.block.base_fee)
 
     def _drop(self, verdict: Verdict, why: str) -> None:
         verdict.note = why

@@ -14,7 +14,15 @@ from typing import Any, Final, Protocol
 
 from keeper.chain import Envelope, Reading, Receipt, Signed
 from keeper.deadline import Deadline
-from keeper.errors import CallRefused, ChainUnavailable, Fault, TransactionDropped, meaning
+from keeper.errors import (
+    ChainUnavailable,
+    Fault,
+    NonceTaken,
+    SendRefused,
+    TransactionDropped,
+    Unsendable,
+    meaning,
+)
 from keeper.guard import Safety
 from keeper.journal import Journal, Tx, TxState
 from keeper.plan import Plan, calldata
@@ -24,6 +32,7 @@ from keeper.units import BPS, mul_div_up
 
 FIRST_POLL_SECS: Final = 0.05
 LONGEST_POLL_SECS: Final = 2.0
+LOST_AFTER_BLOCKS: Final = 3  # without receipt and unknown, its nonce used or its call refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,49 +143,43 @@ class Sending:
         signer = self._signer
         assert signer is not None  # noqa: S101  # whoever calls has looked
         call = calldata(plan)
-        max_fee = self._max_fee(reading.block.base_fee)
         deadline.check("simulating")
         tx = self._journal.plan(row, snapshot, plan, call, signer.address, self._wall())
         try:
-            envelope = self._envelope(tx, reading, nonce, max_fee)
+            envelope = self._envelope(tx, reading, nonce)
             deadline.check("signing")
-        except CallRefused as refused:
+        except Unsendable as refused:
             return self._fail(tx, str(refused))
         except Fault as fault:
             self._fail(tx, str(fault))
             raise
         return self._send(tx, signer.sign(envelope), envelope, deadline)
 
-    def _envelope(self, tx: Tx, reading: Reading, nonce: int, max_fee: int) -> Envelope:
-        gas = self._gas(tx)
-        self._afford(reading, gas * max_fee)
+    def fee_objection(self, base_fee: int) -> str | None:
+        """Return why nothing is sent at this base fee, or None."""
+        cap = self._orders.fees.max_fee
+        return f"the base fee is {base_fee} wei, over the cap of {cap}" if base_fee > cap else None
+
+    def _envelope(self, tx: Tx, reading: Reading, nonce: int) -> Envelope:
+        """Ask the chain to carry the call out for nothing; return what to sign."""
+        fees = self._orders.fees
+        used = self._chain.simulate(tx.sender, tx.book, tx.calldata, fees.max_gas)
+        if used > fees.max_gas:
+            raise Unsendable(f"the transaction takes {used} gas, allowed are {fees.max_gas}")
+        gas = min(mul_div_up(used, BPS + fees.gas_margin_bps, BPS), fees.max_gas)
+        # six full blocks of rising base fee
+        max_fee = min(2 * reading.block.base_fee + fees.priority_fee, fees.max_fee)
+        cost = gas * max_fee
+        if reading.balance < cost:
+            raise Unsendable(f"the key has {reading.balance} wei, the plan may cost {cost}")
         return Envelope(
             to=tx.book,
             calldata=tx.calldata,
             nonce=nonce,
             gas=gas,
             max_fee=max_fee,
-            priority_fee=min(self._orders.fees.priority_fee, max_fee),
+            priority_fee=min(fees.priority_fee, max_fee),
         )
-
-    def _gas(self, tx: Tx) -> int:
-        """Return the gas to offer, after the chain has carried the call out for nothing."""
-        fees = self._orders.fees
-        used = self._chain.simulate(tx.sender, tx.book, tx.calldata, fees.max_gas)
-        if used > fees.max_gas:
-            raise Fault(f"the transaction takes {used} gas, allowed are {fees.max_gas}")
-        return min(mul_div_up(used, BPS + fees.gas_margin_bps, BPS), fees.max_gas)
-
-    def _max_fee(self, base_fee: int) -> int:
-        fees = self._orders.fees
-        wanted = 2 * base_fee + fees.priority_fee  # six full blocks of rising base fee
-        if base_fee > fees.max_fee:
-            raise Fault(f"the base fee is {base_fee} wei, over the cap of {fees.max_fee}")
-        return min(wanted, fees.max_fee)
-
-    def _afford(self, reading: Reading, cost: int) -> None:
-        if reading.balance < cost:
-            raise Fault(f"the key has {reading.balance} wei, the transaction may cost {cost}")
 
     def _send(self, tx: Tx, signed: Signed, envelope: Envelope, deadline: Deadline) -> Tx:
         tx = self._journal.advance(
@@ -199,9 +202,9 @@ class Sending:
         deadline.check("sending")
         try:
             self._chain.send(signed)
-        except CallRefused as refused:
-            self._fail(tx, str(refused.reason))
-            raise Fault(refused.reason) from refused
+        except SendRefused as refused:
+            if not (isinstance(refused, NonceTaken) and self._chain.known(signed.tx_hash)):
+                return self._fail(tx, str(refused))
         # ChainUnavailable goes up: the node may have it, so the row stays signed
         tx = self._journal.advance(tx, TxState.ACCEPTED, self._wall())
         return self._await(tx, deadline)
@@ -261,38 +264,64 @@ class Sending:
             return self._fail(tx, "of another key, and its plan expired") if expired else tx
         if tx.sends == 0:
             return self._fail(tx, "the keeper stopped before it was sent")
-        if tx.account_nonce is not None and reading.nonce > tx.account_nonce:
-            return self._fail(tx, "another transaction of this key took its place")
         return self._unmined(tx, reading, deadline)
 
     def _unmined(self, tx: Tx, reading: Reading, deadline: Deadline) -> Tx:
-        """Deal with a transaction that is signed, perhaps sent, and not mined."""
+        """Deal with a transaction that is signed, perhaps sent, and has no receipt."""
         expired = reading.block.at > tx.plan_deadline
+        taken = tx.account_nonce is not None and reading.nonce > tx.account_nonce
         if self._chain.known(str(tx.tx_hash)):
-            if tx.state is TxState.SIGNED:
-                tx = self._journal.advance(tx, TxState.ACCEPTED, self._wall())
-            if expired:
-                # Its plan reverts by now, so it is harmless, but it holds the key's nonce.
-                # Replacing it by a better paid one is for later (fee bumping).
-                self._log.warning("stuck", tx=tx.tx_hash, why="waits in the pool, plan expired")
-            return tx
+            return self._waits(tx, stuck=expired and not taken)
+        if taken:
+            return self._missed(tx, reading, "another transaction of this key took its place")
         if expired or tx.account_nonce == 0:
             # Expired plans revert. Nonce 0 is renumbered by Ganache and would run again.
             return self._fail(tx, str(TransactionDropped(str(tx.tx_hash), "not in the pool")))
-        raw = tx.raw
-        if raw is None or self._orders.kill_file.exists():
+        if self._orders.kill_file.exists():
             return tx
         try:
-            self._chain.simulate(tx.sender, tx.book, tx.calldata, self._orders.fees.max_gas)
-            deadline.check("sending again")
-            tx = self._journal.count_send(tx)
-            deadline.check("sending again")
-            self._chain.send(Signed(tx_hash=str(tx.tx_hash), raw=raw))
-        except CallRefused as refused:
-            return self._fail(tx, f"not sent again: {refused.reason}")
+            return self._send_again(tx, deadline)
+        except NonceTaken:
+            return tx  # by it or by another: the next tick looks
+        except Unsendable as refused:
+            return self._missed(tx, reading, f"not sent again: {refused}")
+        except ChainUnavailable as fault:
+            self._log.warning("not sent again", tx=tx.tx_hash, error=str(fault))
+            return tx
+
+    def _waits(self, tx: Tx, *, stuck: bool) -> Tx:
+        self._journal.present(tx)
+        if tx.state is TxState.SIGNED:
+            tx = self._journal.advance(tx, TxState.ACCEPTED, self._wall())
+        if stuck:
+            # Its plan reverts by now, so it is harmless, but it holds the key's nonce.
+            # Replacing it by a better paid one is for later (fee bumping).
+            self._log.warning("stuck", tx=tx.tx_hash, why="waits in the pool, plan expired")
+        return tx
+
+    def _missed(self, tx: Tx, reading: Reading, why: str) -> Tx:
+        """
+        Give a transaction up when it has been missed for some blocks.
+
+        Not at once: Anvil counts a nonce before it shows the receipt, and behind one address
+        there may be nodes of different heads.
+        """
+        head = reading.block.number
+        lost = head - self._journal.absent(tx, head) >= LOST_AFTER_BLOCKS
+        return self._fail(tx, why) if lost else tx
+
+    def _send_again(self, tx: Tx, deadline: Deadline) -> Tx:
+        """Send the same bytes; the caller's snapshot is older than what they do."""
+        raw = tx.raw
+        assert raw is not None  # noqa: S101  # it is signed
+        self._chain.simulate(tx.sender, tx.book, tx.calldata, self._orders.fees.max_gas)
+        deadline.check("sending again")
+        tx = self._journal.count_send(tx)
+        deadline.check("sending again")
+        self._chain.send(Signed(tx_hash=str(tx.tx_hash), raw=raw))
         if tx.state is TxState.SIGNED:
             tx = self._journal.advance(tx, TxState.ACCEPTED, self._wall(), "sent again")
-        return tx  # waiting: what was read is older than what it does
+        return tx
 
     def _settle(self, tx: Tx, receipt: Receipt | None, head: int) -> Tx:
         """Apply a receipt."""

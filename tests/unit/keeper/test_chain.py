@@ -19,7 +19,10 @@ from keeper.errors import (
     CorruptAnswer,
     DeadlineExceeded,
     NodeBehind,
+    NonceTaken,
+    SendRefused,
     Throttled,
+    Unsendable,
     WrongChain,
 )
 from tests.keeper_world import ETHER, KEEPER, NOW, VAULT, snapshot, venue
@@ -279,21 +282,55 @@ def test_send__once_whatever_happens(server, chain):
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        ({"code": -32000, "message": "nonce too low"}, CallRefused),
-        ({"code": -32000, "message": "insufficient funds for gas * price + value"}, CallRefused),
-        ({"code": -32000, "message": "unknown account"}, CallRefused),
-        ("0x" + "44" * 32, CorruptAnswer),
+        # geth and Anvil
+        ("nonce too low", NonceTaken),
+        ("nonce too low: next nonce 5, tx nonce 4", NonceTaken),
+        ("insufficient funds for gas * price + value", SendRefused),
+        ("Insufficient funds for gas * price + value", SendRefused),
+        ("transaction underpriced", SendRefused),
+        ("replacement transaction underpriced", SendRefused),
+        ("intrinsic gas too low", SendRefused),
+        ("exceeds block gas limit", SendRefused),
+        ("max fee per gas less than block base fee", SendRefused),
+        ("tx fee (9.00 ether) exceeds the configured cap (1.00 ether)", SendRefused),
+        ("invalid sender", SendRefused),
+        # Ganache
+        ("the tx doesn't have the correct nonce. account has nonce of: 5 tx has nonce of: 4",
+         NonceTaken),
+        ("sender doesn't have enough funds to send tx.", SendRefused),
+        # says nothing about whether it has been forwarded
+        ("internal error", ChainUnavailable),
+        ("request timed out", ChainUnavailable),
+        ("txpool is full", ChainUnavailable),
+        ("unknown account", ChainUnavailable),
     ],
-)
-def test_send__refused(server, chain, answer, kind):
-    server.answers["eth_sendRawTransaction"] = answer
-    with pytest.raises(kind):
+)  # fmt: skip
+def test_send__node_says_no__told_apart(server, chain, answer, kind):
+    server.answers["eth_sendRawTransaction"] = {"code": -32000, "message": answer}
+    with pytest.raises(kind) as fault:
+        chain.send(Signed(tx_hash="0x" + "33" * 32, raw=b"\x02"))
+    assert type(fault.value) is kind
+    assert answer in str(fault.value)
+
+
+def test_send__another_hash__corrupt(server, chain):
+    server.answers["eth_sendRawTransaction"] = "0x" + "44" * 32
+    with pytest.raises(CorruptAnswer):
         chain.send(Signed(tx_hash="0x" + "33" * 32, raw=b"\x02"))
 
 
-def test_send__already_known__is_well(server, chain):
-    server.answers["eth_sendRawTransaction"] = {"code": -32000, "message": "already known"}
+@pytest.mark.parametrize("words", ["already known", "ALREADY_EXISTS: already known",
+                                   "known transaction: 0x12"])  # fmt: skip
+def test_send__already_known__is_well(server, chain, words):
+    server.answers["eth_sendRawTransaction"] = {"code": -32000, "message": words}
     chain.send(Signed(tx_hash="0x" + "33" * 32, raw=b"\x02"))
+
+
+@pytest.mark.parametrize("code", [None, "-32000", True, [1]])
+def test_batch__code_that_is_no_number__is_still_an_error(server, chain, code):
+    server.answers["eth_getBalance"] = {"code": code, "message": "odd"}
+    with pytest.raises(ChainUnavailable, match="refuses a read: odd"):
+        read(chain)
 
 
 REFUSALS = [
@@ -328,9 +365,17 @@ def test_simulate__good__gas_with_one_request(server, chain):
     assert len(server.requests) == 1
 
 
-def test_simulate__node_cannot__is_no_revert(server, chain):
-    server.answers["eth_call"] = {"code": -32602, "message": "BlockOutOfRangeError"}
-    with pytest.raises(ChainUnavailable, match="cannot simulate"):
+@pytest.mark.parametrize("words", ["BlockOutOfRangeError", "gas required exceeds allowance (7)"])
+def test_simulate__node_cannot__is_no_revert_and_no_broken_node(server, chain, words):
+    server.answers["eth_call"] = {"code": -32602, "message": words}
+    with pytest.raises(Unsendable, match="cannot simulate") as refused:
+        chain.simulate(KEEPER, LENS, b"\x01", 10**6)
+    assert not isinstance(refused.value, CallRefused)
+
+
+def test_simulate__too_many_requests__throttled(server, chain):
+    server.answers["eth_call"] = {"code": -32005, "message": "slow down"}
+    with pytest.raises(Throttled):
         chain.simulate(KEEPER, LENS, b"\x01", 10**6)
 
 

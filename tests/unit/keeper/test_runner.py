@@ -10,13 +10,20 @@ import pytest
 
 from keeper.chain import Reading, Receipt, Signed
 from keeper.deadline import Deadline
-from keeper.errors import CallRefused, ChainUnavailable, DeadlineExceeded, Fault
+from keeper.errors import (
+    CallRefused,
+    ChainUnavailable,
+    DeadlineExceeded,
+    NonceTaken,
+    SendRefused,
+    Unsendable,
+)
 from keeper.guard import Safety
 from keeper.journal import Journal, TxState
 from keeper.policy import Policy
 from keeper.runner import Keeper
 from keeper.sending import Fees, Orders
-from keeper.snapshot import Block
+from keeper.snapshot import Block, VaultSnapshot
 from keeper.units import Assets
 from tests.keeper_world import ETHER, KEEPER, NOW, VAULT, snapshot, snapshot_of, venue
 
@@ -42,6 +49,12 @@ class MemoryChain:
         self.automine = True
         self.reverts = False
         self.refusal: str | None = None
+        self.simulated = {}  # gas, or what is raised, by book
+        self.balance = 10**18
+        self.foreign = 0  # transactions of this key in the pool that are not ours
+        self.others: list[VaultSnapshot] = []
+        self.no_receipts = self.forgets = False  # nodes that have counted a nonce, and no more
+        self.answers: list[Exception] = []  # to the next sends
         self.fail_at: str | None = None
         self.error: BaseException = Killed()
 
@@ -53,25 +66,41 @@ class MemoryChain:
 
     def read(self, vaults, sender, watched, deadline):
         self._enter("read")
-        state = replace(snapshot_of(self.vault), block=self.block)
+        states = [replace(snapshot_of(v), block=self.block) for v in (self.vault, *self.others)]
+        pending = self.nonce + len(self.pool) + self.foreign
         return Reading(
-            block=self.block, snapshots=(state,), nonce=self.nonce, pending_nonce=self.nonce,
-            balance=10**18, receipts={h: self.receipts.get(h) for h in watched},
+            block=self.block, snapshots=tuple(states), nonce=self.nonce, pending_nonce=pending,
+            balance=self.balance, receipts={h: self._receipt(h) for h in watched},
         )  # fmt: skip
+
+    def _receipt(self, tx_hash):
+        return None if self.no_receipts else self.receipts.get(tx_hash)
 
     def simulate(self, sender, to, calldata, gas):
         self._enter("simulate")
         if self.refusal:
             raise CallRefused(self.refusal)
-        return 200_000
+        found = self.simulated.get(to, 200_000)
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def send(self, signed):
         self._enter("before send")
         self.sends.append(signed.tx_hash)
+        answer = self.answers.pop(0) if self.answers else None
+        if isinstance(answer, SendRefused):
+            raise answer
         self.pool[signed.tx_hash] = signed.raw
+        if answer is not None:
+            raise answer
         if self.automine:
             self.mine()
         self._enter("after send")
+
+    def pass_blocks(self, count):
+        block = self.block
+        self.block = replace(block, number=block.number + count, at=block.at + count)
 
     def mine(self):
         self.block = Block(
@@ -100,11 +129,11 @@ class MemoryChain:
 
     def receipt(self, tx_hash):
         self._enter("receipt")
-        return self.receipts.get(tx_hash), self.block.number
+        return self._receipt(tx_hash), self.block.number
 
     def known(self, tx_hash):
         self._enter("known")
-        return tx_hash in self.pool or tx_hash in self.receipts
+        return not self.forgets and (tx_hash in self.pool or tx_hash in self.receipts)
 
     def reason_of(self, sender, to, calldata, block_number):
         return "book: slippage"
@@ -249,11 +278,12 @@ def test_tick__simulation_refused__sends_nothing(bench, chain):
     assert "pool too small" in report.verdicts[0].note
 
 
-def test_tick__base_fee_over_cap__sends_nothing(bench, chain):
+def test_tick__base_fee_over_cap__waits_and_goes_on_watching(bench, chain):
     chain.block = replace(chain.block, base_fee=101 * GWEI)
-    with pytest.raises(Fault, match="over the cap"):
-        bench.tick()
-    assert chain.sends == []
+    note = bench.tick().verdicts[0].note
+    assert note == "the base fee is 101000000000 wei, over the cap of 100000000000"
+    assert (chain.sends, bench.states()) == ([], [])
+    assert bench.journal.ticks()[-1]["result"] == "ok"
 
 
 def test_tick__fee__is_capped(bench, chain):
@@ -334,20 +364,158 @@ def test_tick__dropped_and_refused_now__is_not_sent_again(bench, chain):
     bench.tick()
     chain.pool.clear()
     chain.refusal = "book: wrong nonce"
+    for _ in range(3):  # another node may have it, and be the reason of the refusal
+        bench.tick()
+        assert bench.states() == [TxState.ACCEPTED]
+        chain.pass_blocks(1)
     bench.tick()
     assert bench.states()[0] is TxState.FAILED
     assert len(chain.sends) == 1
 
 
-def test_tick__nonce_taken_by_another__failed(bench, chain):
+def test_tick__nonce_counted_and_receipt_later__is_watched(bench, chain):
+    """Anvil, and nodes behind one address: the nonce is counted before the receipt is there."""
+    chain.no_receipts = True
+    bench.tick()
+    for _ in range(5):
+        chain.pass_blocks(1)
+        bench.tick()
+    assert bench.states() == [TxState.ACCEPTED]
+    chain.no_receipts = False
+    bench.tick()
+    assert bench.states() == [TxState.FINAL]
+    assert (chain.executed, len(chain.sends)) == (1, 1)
+
+
+def test_tick__nonce_counted_by_a_node_that_lags__is_watched(bench, chain):
+    chain.no_receipts = chain.forgets = True
+    bench.tick()
+    for _ in range(2):
+        chain.pass_blocks(1)
+        bench.tick()
+    chain.forgets = False
+    bench.tick()  # seen again: the count begins anew
+    chain.forgets = True
+    for _ in range(2):
+        chain.pass_blocks(1)
+        bench.tick()
+    assert bench.states() == [TxState.ACCEPTED]
+    chain.no_receipts = False
+    bench.tick()
+    assert bench.states() == [TxState.FINAL]
+
+
+def test_tick__nonce_taken_by_another__failed_after_some_blocks(bench, chain):
     chain.automine = False
     bench.tick()
     chain.pool.clear()
     chain.nonce += 1
     chain.vault = replace(chain.vault, venues=(venue(assets=35 * ETHER, delta=-100 * ETHER),))
+    for _ in range(3):
+        bench.start()  # what was missed is remembered
+        bench.tick()
+        assert bench.states() == [TxState.ACCEPTED]
+        chain.pass_blocks(1)
     bench.tick()
     assert bench.states() == [TxState.FAILED]
     assert "took its place" in bench.journal.transactions()[0].detail
+
+
+def test_send__node_says_it_is_broken_and_has_it__one_signature(bench, chain):
+    chain.automine = False
+    chain.answers = [ChainUnavailable("internal error")]
+    with pytest.raises(ChainUnavailable):
+        bench.tick()
+    assert bench.states() == [TxState.SIGNED]
+    chain.forgets = True  # and another node answers
+    chain.answers = [ChainUnavailable("internal error"), NonceTaken("nonce too low")]
+    for _ in range(2):
+        assert "waiting for" in bench.tick().verdicts[0].note
+        assert bench.states() == [TxState.SIGNED]
+    chain.forgets = False
+    chain.mine()
+    bench.tick()
+    assert bench.states() == [TxState.FINAL]
+    assert len(bench.signer.envelopes) == chain.executed == 1
+
+
+def test_send__refused__failed_and_the_nonce_is_free(bench, chain):
+    chain.answers = [SendRefused("insufficient funds")]
+    report = bench.tick()
+    assert bench.states() == [TxState.FAILED]
+    assert "insufficient funds" in report.sent[0].detail
+    bench.tick()
+    assert bench.states() == [TxState.FAILED, TxState.FINAL]
+    assert [envelope.nonce for envelope in bench.signer.envelopes] == [5, 5]
+
+
+def test_send__nonce_too_low_for_what_the_node_has__is_accepted(bench, chain):
+    def forwarded(signed):
+        chain.pool[signed.tx_hash] = signed.raw
+        chain.mine()
+        raise NonceTaken("nonce too low")
+
+    chain.send = forwarded
+    bench.tick()
+    assert bench.states() == [TxState.FINAL]
+
+
+def test_tick__foreign_transaction_in_the_pool__signs_nothing(bench, chain):
+    chain.foreign = 1
+    note = bench.tick().verdicts[0].note
+    assert note == "the key has a transaction in the pool that the journal does not know, nonce 5"
+    assert (bench.signer.envelopes, bench.states()) == ([], [])
+    chain.foreign = 0
+    bench.tick()
+    assert bench.states() == [TxState.FINAL]
+
+
+BOOK_A, BOOK_B = "0x" + "a1" * 20, "0x" + "b1" * 20
+
+
+def over_gas(chain):
+    chain.simulated = {BOOK_A: 4_000_000}
+
+
+def node_refuses(chain):
+    chain.simulated = {BOOK_A: Unsendable("the node cannot simulate: gas required exceeds")}
+
+
+def chain_refuses(chain):
+    chain.simulated = {BOOK_A: CallRefused("venue: pool too small")}
+
+
+def cannot_afford(chain):
+    chain.simulated = {BOOK_A: 2_000_000}
+    chain.balance = 10**15  # 2,400,000 gas at 3 gwei are 0.0072
+
+
+def send_refused(chain):
+    chain.answers = [SendRefused("exceeds block gas limit")]
+
+
+@pytest.mark.parametrize(
+    "trouble", [over_gas, node_refuses, chain_refuses, cannot_afford, send_refused]
+)
+def test_tick__one_vault_refused__the_next_is_hedged(bench, chain, trouble):
+    chain.vault = replace(chain.vault, book=BOOK_A)
+    chain.others = [replace(chain.vault, vault="0x" + "b0" * 20, book=BOOK_B)]
+    trouble(chain)
+    report = bench.tick()
+    ends = [(tx.book, tx.state) for tx in bench.journal.transactions()]
+    assert ends == [(BOOK_A, TxState.FAILED), (BOOK_B, TxState.FINAL)]
+    assert [envelope.nonce for envelope in bench.signer.envelopes][-1] == 5
+    assert bench.journal.ticks()[-1]["result"] == "ok"
+    assert "final" in report.verdicts[1].note
+
+
+def test_tick__node_goes_silent__ends_the_tick(bench, chain):
+    chain.vault = replace(chain.vault, book=BOOK_A)
+    chain.others = [replace(chain.vault, vault="0x" + "b0" * 20, book=BOOK_B)]
+    chain.simulated = {BOOK_A: ChainUnavailable("silent")}
+    with pytest.raises(ChainUnavailable):
+        bench.tick()
+    assert len(bench.states()) == 1
 
 
 def test_tick__reorg__mined_goes_back_and_final_comes(bench, chain):
