@@ -13,21 +13,17 @@ with back-off and jitter; what was sent is never sent again from here.
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import requests
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
 from eth_utils.crypto import keccak
 from web3 import HTTPProvider
 from web3.types import RPCEndpoint
@@ -36,7 +32,6 @@ from keeper.deadline import Deadline
 from keeper.errors import (
     CallRefused,
     ChainUnavailable,
-    ConfigInvalid,
     CorruptAnswer,
     Fault,
     NodeBehind,
@@ -153,61 +148,6 @@ class RpcFault(Exception):
         return self.payload is not None or any(word in words for word in REVERT_WORDS)
 
 
-class Signer:
-    """A key that never leaves this object."""
-
-    def __init__(self, account: LocalAccount, chain_id: int) -> None:
-        self._account = account
-        self._chain_id = chain_id
-        self.address = Address(account.address.lower())
-
-    def __repr__(self) -> str:
-        return f"Signer({self.address})"
-
-    def sign(self, envelope: Envelope) -> Signed:
-        """Sign with every field given, so that nothing is asked of the node."""
-        signed = self._account.sign_transaction(
-            {
-                "type": 2,
-                "chainId": self._chain_id,
-                "nonce": envelope.nonce,
-                "to": bytes.fromhex(envelope.to[2:]),
-                "value": 0,
-                "data": envelope.calldata,
-                "gas": envelope.gas,
-                "maxFeePerGas": envelope.max_fee,
-                "maxPriorityFeePerGas": envelope.priority_fee,
-            }
-        )
-        raw = bytes(signed.raw_transaction)
-        return Signed(tx_hash="0x" + bytes(signed.hash).hex(), raw=raw)
-
-
-def signer_from_key(key: str, chain_id: int) -> Signer:
-    """Return the signer of a hex key; the key appears in no message."""
-    try:
-        return Signer(Account.from_key(key.strip()), chain_id)
-    except Exception:  # noqa: BLE001  # whatever the library says may quote the key
-        raise ConfigInvalid("signer: not a private key") from None
-
-
-def signer_from_keystore(keystore: Path, password_file: Path, chain_id: int) -> Signer:
-    """Return the signer of an encrypted keystore; the password appears in no message."""
-    try:
-        password = password_file.read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as fault:
-        raise ConfigInvalid(f"signer.password_file: {fault.strerror}") from None
-    try:
-        text = keystore.read_text(encoding="utf-8")
-    except OSError as fault:
-        raise ConfigInvalid(f"signer.keystore: {fault.strerror}") from None
-    try:
-        key = Account.decrypt(json.loads(text), password)
-    except Exception:  # noqa: BLE001  # the same
-        raise ConfigInvalid("signer.keystore: not a keystore, or not its password") from None
-    return Signer(Account.from_key(key), chain_id)
-
-
 class Chain:
     """One node."""
 
@@ -284,11 +224,11 @@ class Chain:
         pages = [vaults[i : i + MAX_VAULTS] for i in range(0, len(vaults), MAX_VAULTS)]
         calls = self._questions(sender or self.node.lens, watched, pages, tag)
         chain_id, head, nonce, pending, balance, *rest = self.batch(calls)
-        self._check_chain_id(_number(_answered(chain_id)))
-        block = _block(_answered(head))
+        self._check_chain_id(number(answered(chain_id)))
+        block = _block(answered(head))
         self._check_head(block)
         receipts = {
-            tx_hash: _receipt(tx_hash, _answered(answer))
+            tx_hash: _receipt(tx_hash, answered(answer))
             for tx_hash, answer in zip(watched, rest[: len(watched)], strict=True)
         }
         snapshots: list[Snapshot] = []
@@ -298,9 +238,9 @@ class Chain:
         return Reading(
             block=block,
             snapshots=tuple(snapshots),
-            nonce=_number(_answered(nonce)),
-            pending_nonce=_number(_answered(pending)),
-            balance=_number(_answered(balance)),
+            nonce=number(answered(nonce)),
+            pending_nonce=number(answered(pending)),
+            balance=number(answered(balance)),
             receipts=receipts,
         )
 
@@ -382,7 +322,7 @@ class Chain:
                     raise CallRefused(revert_reason(answer.payload, answer.message))
                 _check_rate(answer)
                 raise Unsendable(f"the node cannot simulate: {answer.message}")
-        return _number(estimated)
+        return number(estimated)
 
     def send(self, signed: Signed) -> None:
         """
@@ -407,12 +347,12 @@ class Chain:
         answer, head = self.batch(
             [("eth_getTransactionReceipt", [tx_hash]), ("eth_blockNumber", [])]
         )
-        return _receipt(tx_hash, _answered(answer)), _number(_answered(head))
+        return _receipt(tx_hash, answered(answer)), number(answered(head))
 
     def known(self, tx_hash: str) -> bool:
         """Return whether the node has the transaction, mined or waiting."""
         (answer,) = self.batch([("eth_getTransactionByHash", [tx_hash])])
-        return _answered(answer) is not None
+        return answered(answer) is not None
 
     def reason_of(self, sender: Address, to: Address, calldata: bytes, block_number: int) -> str:
         """Return why a mined call reverted, by calling it again on the block before it."""
@@ -561,14 +501,16 @@ def _check_rate(fault: RpcFault) -> None:
         raise Throttled(f"the node limits requests: {fault.message}")
 
 
-def _answered(answer: Any) -> Any:
+def answered(answer: Any) -> Any:
+    """Return an answer that is no refusal."""
     if isinstance(answer, RpcFault):
         _check_rate(answer)
         raise ChainUnavailable(f"the node refuses a read: {answer.message}")
     return answer
 
 
-def _number(answer: Any) -> int:
+def number(answer: Any) -> int:
+    """Return the hex number that an answer is."""
     if not isinstance(answer, str) or not answer.startswith("0x"):
         raise CorruptAnswer(f"expected a hex number, was {answer!r}")
     try:
@@ -592,11 +534,11 @@ def _block(answer: Any) -> Block:
     if answer.get("baseFeePerGas") is None:
         raise WrongChain("the chain has no base fee (EIP-1559), which this keeper needs")
     return Block(
-        number=_number(answer.get("number")),
+        number=number(answer.get("number")),
         hash=str(answer.get("hash")),
         parent_hash=str(answer.get("parentHash")),
-        at=_number(answer.get("timestamp")),
-        base_fee=_number(answer["baseFeePerGas"]),
+        at=number(answer.get("timestamp")),
+        base_fee=number(answer["baseFeePerGas"]),
     )
 
 
@@ -607,9 +549,9 @@ def _receipt(tx_hash: str, answer: Any) -> Receipt | None:
         return None
     return Receipt(
         tx_hash=tx_hash,
-        succeeded=_number(answer.get("status")) == 1,
-        block_number=_number(answer["blockNumber"]),
+        succeeded=number(answer.get("status")) == 1,
+        block_number=number(answer["blockNumber"]),
         block_hash=str(answer.get("blockHash")),
-        gas_used=_number(answer.get("gasUsed")),
-        effective_gas_price=_number(answer.get("effectiveGasPrice")),
+        gas_used=number(answer.get("gasUsed")),
+        effective_gas_price=number(answer.get("effectiveGasPrice")),
     )

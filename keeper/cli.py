@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from keeper import __version__
-from keeper.chain import Chain, Node, Signer, signer_from_key, signer_from_keystore
+from keeper.chain import Chain, Node
 from keeper.collect import VaultEvidence, collect
 from keeper.config import GWEI, Config, load_config
 from keeper.deadline import Deadline
@@ -36,6 +36,7 @@ from keeper.plan import plan_hash
 from keeper.risk import VenueRisk, assess
 from keeper.runner import Keeper, outcome_words
 from keeper.sending import Fees, Orders
+from keeper.signer import Signer, signer_from_key, signer_from_keystore
 from keeper.snapshot import Snapshot
 from keeper.strategy import Rebalance, decide
 from keeper.template import template
@@ -165,9 +166,10 @@ def explain(
         found = journal.find_decisions(decision)
         if not found:
             raise Fault(f"no decision {decision} in {settings.journal_path}")
-        if len(found) > 1:
-            raise Fault(f"{decision} fits {len(found)} decisions, give more digits")
-        same = _explain(found[0])
+        ids = {row.decision_id for row in found}
+        if len(ids) > 1:
+            raise Fault(f"{decision} fits {len(ids)} decisions, give more digits")
+        same = _explain(found[-1])  # ticks on one block make one decision again: the newest
     if not same:
         raise typer.Exit(HALT)
 

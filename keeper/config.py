@@ -15,6 +15,7 @@ from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from eth_utils.address import is_checksum_address, is_hex_address
 from pydantic import (
@@ -24,6 +25,7 @@ from pydantic import (
     Field,
     ValidationError,
     create_model,
+    field_validator,
     model_validator,
 )
 
@@ -50,11 +52,19 @@ def _address(text: str) -> str:
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
+    parts = urlsplit(text)
+    if not parts.hostname:
+        raise ValueError("names no host")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("port must be a number up to 65535") from None
     return text
 
 
 AddressText = Annotated[str, AfterValidator(_address)]
-Positive = Annotated[int, Field(gt=0)]
+Whole = Annotated[int, Field(strict=True)]
+Positive = Annotated[Whole, Field(gt=0)]
 PositiveSecs = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -62,6 +72,14 @@ class Section(BaseModel):
     """A table of the file; unknown keys are mistakes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_flag(cls, value: Any) -> Any:
+        """Refuse `true` where Python would take it for 1; no field is a flag."""
+        if isinstance(value, bool):
+            raise ValueError("input should not be true or false")  # noqa: TRY004  # pydantic's way
+        return value
 
 
 class ChainSection(Section):
@@ -71,8 +89,8 @@ class ChainSection(Section):
     chain_id: Positive
     lens: AddressText | None = None
     request_timeout_secs: PositiveSecs = 5.0
-    attempts: Annotated[int, Field(ge=1, le=10)] = 3
-    confirmations: Annotated[int, Field(ge=1, le=1_000)] = 1
+    attempts: Annotated[Whole, Field(ge=1, le=10)] = 3
+    confirmations: Annotated[Whole, Field(ge=1, le=1_000)] = 1
     head_max_age_secs: PositiveSecs = 120.0
     # "wall": the head's time is held against this machine's clock. "head": the chain lives in a
     # time of its own (a replay, a simulation), so the age of its head says nothing.
@@ -106,8 +124,8 @@ class FeesSection(Section):
 
     max_fee_gwei: Annotated[Decimal, Field(gt=0)] = Decimal(100)
     priority_fee_gwei: Annotated[Decimal, Field(ge=0)] = Decimal(1)
-    max_gas: Annotated[int, Field(ge=21_000)] = 3_000_000
-    gas_margin_bps: Annotated[int, Field(ge=0, le=20_000)] = 5_000
+    max_gas: Annotated[Whole, Field(ge=21_000)] = 3_000_000
+    gas_margin_bps: Annotated[Whole, Field(ge=0, le=20_000)] = 5_000
 
     @model_validator(mode="after")
     def _ordered(self) -> FeesSection:
@@ -158,7 +176,7 @@ else:
     PolicySection = create_model(
         "PolicySection",
         __base__=Section,
-        **{field.name: (int, field.default) for field in fields(Policy)},
+        **{field.name: (Whole, field.default) for field in fields(Policy)},
     )
 
 
@@ -207,6 +225,7 @@ class Config:
             raise ConfigInvalid("vaults: an address is listed twice")
         self.vaults = tuple(Address(address) for address in listed)
         self.policy = _policy(file)
+        _check_patience(file)
 
     @property
     def safety(self) -> Safety:
@@ -268,6 +287,13 @@ def _policy(file: ConfigFile) -> Policy:
     if age is not None:
         policy = replace(policy, max_price_age_secs=min(age, policy.max_price_age_secs))
     return policy
+
+
+def _check_patience(file: ConfigFile) -> None:
+    """Refuse a job that one slow answer would outlast."""
+    for name in ("tick_deadline_secs", "margin_watch_deadline_secs"):
+        if file.chain.request_timeout_secs >= getattr(file.jobs, name):
+            raise ConfigInvalid(f"chain.request_timeout_secs: must be under jobs.{name}")
 
 
 def _deployed(file: ConfigFile, folder: Path) -> tuple[dict[str, str], int]:

@@ -16,10 +16,11 @@ from typing import Any, Final
 
 from eth_abi.abi import encode
 
-from keeper.chain import ERROR_STRING, Chain, RpcFault, revert_reason
+from keeper.chain import ERROR_STRING, Chain, RpcFault, answered, revert_reason
+from keeper.chain import number as hex_number
 from keeper.config import Config
 from keeper.deadline import Deadline
-from keeper.errors import Fault, KeeperError
+from keeper.errors import CorruptAnswer, Fault, KeeperError
 from keeper.snapshot import Address
 
 ASK_BLOCK: Final = "0x43600052426020524860405260606000f3"  # returns number, time, base fee
@@ -69,28 +70,35 @@ def examine(chain: Chain, config: Config, sender: Address | None) -> list[Findin
     return findings
 
 
+def _block(answer: Any) -> dict[str, Any]:
+    block = answered(answer)
+    if not isinstance(block, dict):
+        raise CorruptAnswer("the node has no such block")
+    return block
+
+
 def _reach(chain: Chain) -> tuple[str, list[Finding]]:
     started = time.perf_counter()
     (client,) = chain.batch([("web3_clientVersion", [])])
     millis = (time.perf_counter() - started) * 1_000
     name = "unknown" if isinstance(client, RpcFault) else str(client)
     found = [Finding(what="node", mark=Mark.GOOD, found=f"{name}, answers in {millis:.1f} ms")]
-    answers = chain.batch([("eth_chainId", []), ("eth_blockNumber", [])])
-    mark = Mark.GOOD if len(answers) == 2 else Mark.BAD
-    found.append(Finding(what="batches", mark=mark, found="several calls in one request work"))
+    chain.batch([("eth_chainId", []), ("eth_blockNumber", [])])  # raises when it cannot
+    words = "several calls in one request work"
+    found.append(Finding(what="batches", mark=Mark.GOOD, found=words))
     return name, found
 
 
 def _identity(chain: Chain, config: Config) -> Iterator[Finding]:
     chain_id, version = chain.batch([("eth_chainId", []), ("net_version", [])])
-    number = int(str(chain_id), 16)
-    right = number == config.chain.chain_id
+    found = hex_number(answered(chain_id))
+    right = found == config.chain.chain_id
     yield Finding(
         what="chain id",
         mark=Mark.GOOD if right else Mark.BAD,
-        found=f"{number}" if right else f"{number}, configured is {config.chain.chain_id}",
+        found=f"{found}" if right else f"{found}, configured is {config.chain.chain_id}",
     )
-    if str(version) != str(number):
+    if str(version) != str(found):
         yield Finding(
             what="network id",
             mark=Mark.NOTE,
@@ -103,8 +111,8 @@ def _head(chain: Chain, config: Config) -> Iterator[Finding]:
     head, safe, final = chain.batch(
         [("eth_getBlockByNumber", [tag, False]) for tag in ("latest", "safe", "finalized")]
     )
-    number, at = int(head["number"], 16), int(head["timestamp"], 16)
-    age = time.time() - at
+    head = _block(head)
+    number, age = hex_number(head.get("number")), time.time() - hex_number(head.get("timestamp"))
     limit = config.chain.head_max_age_secs
     if config.chain.clock == "head":
         mark, adapts = Mark.NOTE, "lives in the chain's own time; the head's age is not checked"
@@ -120,7 +128,7 @@ def _head(chain: Chain, config: Config) -> Iterator[Finding]:
             found="safe and finalized equal the head",
             adapts=f"counts confirmations itself ({config.chain.confirmations})",
         )
-    gas_limit = int(head["gasLimit"], 16)
+    gas_limit = hex_number(head.get("gasLimit"))
     enough = gas_limit >= config.fees.max_gas
     yield Finding(
         what="block gas limit",
@@ -137,11 +145,11 @@ def _fees(chain: Chain, config: Config) -> Iterator[Finding]:
             ("eth_maxPriorityFeePerGas", []),
         ]
     )
-    base = head.get("baseFeePerGas")
+    base = _block(head).get("baseFeePerGas")
     if base is None:
         yield Finding(what="base fee", mark=Mark.BAD, found="the chain has none (EIP-1559)")
         return
-    wei, cap = int(base, 16), int(config.fees.max_fee_gwei * 10**9)
+    wei, cap = hex_number(base), int(config.fees.max_fee_gwei * 10**9)
     yield Finding(
         what="base fee",
         mark=Mark.GOOD if wei <= cap else Mark.NOTE,
@@ -152,11 +160,12 @@ def _fees(chain: Chain, config: Config) -> Iterator[Finding]:
 
 
 def _prices(price: Any, tip: Any, base_fee: int) -> Iterator[Finding]:
-    if not isinstance(price, RpcFault) and int(str(price), 16) < base_fee:
+    offered = None if isinstance(price, RpcFault) else hex_number(price)
+    if offered is not None and offered < base_fee:
         yield Finding(
             what="gas price",
             mark=Mark.NOTE,
-            found=f"eth_gasPrice of {int(str(price), 16) / 1e9:.3f} gwei is under the base fee",
+            found=f"eth_gasPrice of {offered / 1e9:.3f} gwei is under the base fee",
             adapts="takes the base fee from the head",
         )
     if isinstance(tip, RpcFault):
@@ -204,7 +213,7 @@ def _pending(chain: Chain) -> Iterator[Finding]:
             what="pending block", mark=Mark.BAD, found=f"eth_call refuses it: {pending.message}"
         )
         return
-    now, then = (int(str(answer)[2:66], 16) for answer in (latest, pending))
+    now, then = (hex_number(str(answered(answer))[:66]) for answer in (latest, pending))
     yield Finding(
         what="pending block",
         mark=Mark.GOOD if then == now + 1 else Mark.NOTE,
@@ -244,7 +253,7 @@ def _ganache(chain: Chain, sender: Address | None) -> Iterator[Finding]:
     if sender is None:
         return
     (nonce,) = chain.batch([("eth_getTransactionCount", [sender, "latest"])])
-    if int(str(nonce), 16) == 0:
+    if hex_number(answered(nonce)) == 0:
         yield Finding(
             what="nonce 0", mark=Mark.NOTE, found="Ganache runs bytes with nonce 0 again if resent",
             adapts="never sends a transaction with nonce 0 a second time",

@@ -290,16 +290,17 @@ class Journal:
         yield from self._decisions(_decision_query().where(where).order_by(tables.decisions.c.id))
 
     def find_decisions(self, start: str) -> list[DecisionRow]:
-        """Return decisions by row number, by the start of the id, or the last one by `last`."""
+        """Return decisions by row number, by the start of the id, or by `last`; oldest first."""
         query = _decision_query()
         if start == "last":
-            query = query.order_by(tables.decisions.c.id.desc()).limit(1)
+            newest = sa.select(sa.func.max(tables.decisions.c.id)).scalar_subquery()
+            query = query.where(tables.decisions.c.id == newest)
         elif start.isdigit() and len(start) < 10:
             query = query.where(tables.decisions.c.id == int(start))
         else:
             digits = start.lower().removeprefix("0x")
             query = query.where(tables.decisions.c.decision_id.startswith(digits, autoescape=True))
-        return list(self._decisions(query))
+        return list(self._decisions(query.order_by(tables.decisions.c.id)))
 
     def _decisions(self, query: sa.Select[Any]) -> Iterator[DecisionRow]:
         with self._reading() as db:

@@ -9,8 +9,27 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
+from typing import Final
 
-from keeper.units import BPS
+from keeper.units import BPS, DAY_SECS
+
+# The largest value of each field. A price may move against a short by more than itself.
+MOST: Final = {
+    "trigger_bps": BPS,
+    "min_trade_bps": BPS,
+    "max_trade_bps": BPS,
+    "slippage_bps": BPS,
+    "cost_bound_bps": BPS,
+    "limit_tolerance_bps": BPS - 1,  # a sale has a price over zero
+    "budget_use_bps": BPS,
+    "distance_high_bps": 10 * BPS,
+    "margin_buffer_bps": 10 * BPS,
+    "idle_reserve_bps": BPS,
+    "settle_trigger_bps": BPS,
+    "deadline_secs": DAY_SECS,
+    "max_price_age_secs": 7 * DAY_SECS,
+    "max_premium_gap_bps": BPS,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +40,8 @@ class Policy:
     Parameters
     ----------
     trigger_bps : int
-        Drift at which hedging starts. The chain's inner band counts if it is wider.
+        Drift at which hedging starts. The chain's inner band counts if it is wider, its urgent
+        band if it is narrower.
     target_bps : int
         Drift, on the side it came from, at which hedging ends. Under `trigger_bps`.
     min_trade_bps : int
@@ -96,17 +116,12 @@ def policy_fault(policy: Policy) -> str | None:
     for lower, upper in ordered:
         if getattr(policy, lower) >= getattr(policy, upper):
             return f"{lower}: must be under {upper}"
-    if policy.deadline_secs == 0:
-        return "deadline_secs: must be positive"
-    return _share_fault(policy)
-
-
-def _share_fault(policy: Policy) -> str | None:
-    for name in ("max_trade_bps", "slippage_bps", "budget_use_bps", "idle_reserve_bps"):
-        if not 0 <= getattr(policy, name) <= BPS:
-            return f"{name}: must be at most {BPS}"
-    if not 0 < policy.max_trade_bps:
-        return "max_trade_bps: must be positive"
+    for name, bound in MOST.items():
+        if getattr(policy, name) > bound:
+            return f"{name}: must be at most {bound}"
+    for name in ("max_trade_bps", "deadline_secs", "max_price_age_secs"):
+        if getattr(policy, name) == 0:
+            return f"{name}: must be positive"
     return None
 
 

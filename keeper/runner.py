@@ -18,7 +18,7 @@ import structlog
 
 from keeper.chain import Reading
 from keeper.deadline import Deadline
-from keeper.errors import Fault, Halt, KeeperError
+from keeper.errors import ConfigInvalid, Fault, Halt, KeeperError
 from keeper.guard import objection
 from keeper.journal import OPEN, Entry, Journal, Tx, TxState
 from keeper.policy import Memory
@@ -181,12 +181,25 @@ class Keeper:
         reading = self._read(open_ones, deadline)
         report.reading = reading
         report.waiting = self._sending.resolve(open_ones, reading, deadline)
+        self._check_trigger(reading)
         report.verdicts = [self._judge(snapshot) for snapshot in reading.snapshots]
         wanted = [v for v in report.verdicts if isinstance(v.decision, Rebalance)]
         self._record(report, reading, finished=not wanted)
         if wanted and report.tick_id is not None:
             self._act(report, reading, wanted, deadline)
             self._journal.end_tick(report.tick_id, *self._spent_on(report), "ok")
+
+    def _check_trigger(self, reading: Reading) -> None:
+        """Refuse, at the start, a trigger over the urgent band; later `decide` takes the lower."""
+        trigger = self._orders.policy.trigger_bps
+        for snapshot in reading.snapshots:
+            vault = snapshot.vault
+            urgent = vault.limits.urgent_band_bps
+            if vault.vault not in self._memories and trigger > urgent:
+                raise ConfigInvalid(
+                    f"policy.trigger_bps: {trigger} is over the urgent band of {urgent}, "
+                    f"vault {vault.vault}"
+                )
 
     def _record(self, report: TickReport, reading: Reading, *, finished: bool) -> None:
         """Write the decisions before anything is done about them; one commit when nothing is."""
@@ -261,8 +274,9 @@ class Keeper:
         )
         if found is not None:
             return found
-        if not orders.live:
-            return "dry run"
+        return "dry run" if not orders.live else self._key_objection(report, reading)
+
+    def _key_objection(self, report: TickReport, reading: Reading) -> str | None:
         if report.waiting:
             return f"waiting for transaction {report.waiting[0].tx_hash}"
         if reading.pending_nonce > reading.nonce:

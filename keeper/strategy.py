@@ -249,17 +249,24 @@ def _hedging(situation: Situation, memory: Memory) -> bool:
         return False
     inner = situation.vault.limits.inner_band_bps
     sheet.read("inner_band_bps", "book", inner, "bps")
+    sheet.read("urgent_band_bps", "book", situation.vault.limits.urgent_band_bps, "bps")
     sheet.read("policy_trigger_bps", "policy", situation.policy.trigger_bps, "bps")
     trigger = sheet.derive(
         "trigger_bps",
-        "max(inner_band_bps, policy_trigger_bps)",
-        max(inner, situation.policy.trigger_bps),
+        "max(inner_band_bps, min(policy_trigger_bps, urgent_band_bps))",
+        _trigger_bps(situation),
         "bps",
     )
     sheet.read("was_hedging", "memory", int(memory.hedging), "")
     if drift > trigger:
         return True
     return memory.hedging and drift > max(inner, situation.policy.target_bps)
+
+
+def _trigger_bps(situation: Situation) -> int:
+    """Return the drift at which hedging starts; what is urgent is never waited out."""
+    limits = situation.vault.limits
+    return max(limits.inner_band_bps, min(situation.policy.trigger_bps, limits.urgent_band_bps))
 
 
 def _wish(situation: Situation, hedging: bool) -> Draft | str:
@@ -283,8 +290,7 @@ def _wish(situation: Situation, hedging: bool) -> Draft | str:
 
 def _calm(situation: Situation) -> str:
     drift = situation.risk.drift_bps
-    band = max(situation.vault.limits.inner_band_bps, situation.policy.trigger_bps)
-    return f"drift {drift} bps is inside the band of {band} bps"
+    return f"drift {drift} bps is inside the band of {_trigger_bps(situation)} bps"
 
 
 def hedge(situation: Situation) -> Wish:

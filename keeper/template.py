@@ -36,7 +36,7 @@ chain_id = {chain_id}
 [signer]
 # keystore = "keeper.json"
 # password_file = "keeper.password"
-key_env = "HEDGEVAULT_KEY"
+key_env = "HEDGEVAULT_KEEPER_KEY"
 
 # Only ever stricter than the contracts' limits. Shares in bps (1/10,000).
 [policy]

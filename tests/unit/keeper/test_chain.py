@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from eth_abi.abi import encode
 
-from keeper.chain import Chain, Node, Signed, revert_reason, signer_from_key
+from keeper.chain import Chain, Node, Signed, revert_reason
 from keeper.deadline import Deadline
 from keeper.errors import (
     CallRefused,
@@ -25,6 +25,7 @@ from keeper.errors import (
     Unsendable,
     WrongChain,
 )
+from keeper.signer import signer_from_key
 from tests.keeper_world import ETHER, KEEPER, NOW, VAULT, snapshot, venue
 
 LENS = "0x" + "11" * 20

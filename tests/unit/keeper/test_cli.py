@@ -4,16 +4,22 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from keeper.cli import FAULT, HALT, OK, USAGE, app
 from keeper.config import ConfigFile, load_config
+from keeper.journal import Entry, Journal
 from keeper.lock import exclusive
-from keeper.policy import Policy
+from keeper.policy import Memory, Policy
+from keeper.strategy import decide
 from keeper.template import NOTES, template
+from tests.keeper_world import ETHER, snapshot, venue
 
 LENS, VAULT = "0x" + "11" * 20, "0x" + "22" * 20
 
@@ -100,6 +106,45 @@ def test_explain__no_journal__one_line(call, tmp_path):
     result = call("explain")
     assert result.exit_code == USAGE
     assert "there is no journal at" in result.stderr
+
+
+def decided_twice(folder):
+    """Write one decision in two rows, as two ticks on one block do."""
+    state = snapshot(venue(assets=35 * ETHER, delta=-98 * ETHER), idle_assets=65 * ETHER)
+    decision = decide(state, Policy(), Memory())
+    entry = Entry(snapshot=state, memory=Memory(), decision=decision, figures={})
+    journal = Journal(folder / "hedgevault.sqlite", 1)
+    for job in ("tick", "margin watch"):
+        journal.open_tick(job, 1.0, state.block, [entry], Policy())
+    journal.close()
+    return decision.decision_id.hex()
+
+
+def test_explain__one_id_in_two_rows__the_newest(call, tmp_path):
+    test_live__without_a_key__usage(call, tmp_path)
+    decision_id = decided_twice(tmp_path)
+    for text in (decision_id, f"0x{decision_id}", decision_id[:12], "last"):
+        result = call("explain", text)
+        assert result.exit_code == OK, result.stderr
+        assert result.stdout.startswith(f"decision 2  0x{decision_id}")
+
+
+def test_explain__damaged_journal__one_line(call, tmp_path):
+    test_live__without_a_key__usage(call, tmp_path)
+    decided_twice(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "hedgevault.sqlite")) as db:
+        db.execute("PRAGMA foreign_keys=OFF")
+        db.execute("ALTER TABLE decisions RENAME COLUMN words TO letters")
+    result = call("explain")
+    assert result.exit_code == FAULT
+    assert result.stderr.startswith("hedgevault: journal ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_template__key__is_where_the_readme_puts_it():
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    (name,) = re.findall(r'^key_env = "(\w+)"', template(), flags=re.MULTILINE)
+    assert f"export {name}=" in readme
 
 
 def test_version():

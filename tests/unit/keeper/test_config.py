@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from keeper.chain import signer_from_key, signer_from_keystore
 from keeper.config import load_config
 from keeper.errors import ConfigInvalid
+from keeper.signer import signer_from_key, signer_from_keystore
 
 LENS = "0x" + "11" * 20
 VAULT = "0x" + "22" * 20
@@ -48,6 +48,12 @@ def test_load_config__least__fills_the_rest(load, tmp_path):
     ("change", "words"),
     [
         (("http://", "ws://"), "chain.rpc_url: must start with http"),
+        ((":8545", ":notaport"), "chain.rpc_url: port"),
+        ((":8545", ":99999"), "chain.rpc_url: port"),
+        (("127.0.0.1:8545", ""), "chain.rpc_url: names no host"),
+        (("http://127.0.0.1", "http://[::1"), "chain.rpc_url: "),
+        (("31337", "true"), "chain.chain_id: "),
+        (("31337", '"31337"'), "chain.chain_id: input should be a valid integer"),
         (("31337", "0"), "chain.chain_id: input should be greater than 0"),
         (("31337", '"x"'), "chain.chain_id: input should be a valid integer"),
         (("chain_id = 31337\n", ""), "chain.chain_id: is missing"),
@@ -82,6 +88,39 @@ def test_load_config__mistake__names_the_field(load, change, words):
         ("[policy]\ndeadline_secs = 0", "policy.deadline_secs: must be positive"),
         ("[policy]\nmax_trade_bps = 0", "policy.max_trade_bps: must be positive"),
         ("[policy]\nslippage_bps = 10001", "policy.slippage_bps: must be at most 10000"),
+        ("[policy]\ntrigger_bps = 10001", "policy.trigger_bps: must be at most 10000"),
+        (
+            "[policy]\nlimit_tolerance_bps = 10000",
+            "policy.limit_tolerance_bps: must be at most 9999",
+        ),
+        ("[policy]\nmin_trade_bps = 10001", "policy.min_trade_bps: must be at most 10000"),
+        ("[policy]\ncost_bound_bps = 10001", "policy.cost_bound_bps: must be at most 10000"),
+        (
+            "[policy]\nsettle_trigger_bps = 10001",
+            "policy.settle_trigger_bps: must be at most 10000",
+        ),
+        (
+            "[policy]\nmargin_buffer_bps = 100001",
+            "policy.margin_buffer_bps: must be at most 100000",
+        ),
+        (
+            "[policy]\ndistance_high_bps = 100001",
+            "policy.distance_high_bps: must be at most 100000",
+        ),
+        ("[policy]\nmax_premium_gap_bps = 10001", "policy.max_premium_gap_bps: must be at most"),
+        ("[policy]\ndeadline_secs = 86401", "policy.deadline_secs: must be at most 86400"),
+        ("[policy]\nmax_price_age_secs = 0", "policy.max_price_age_secs: must be positive"),
+        ("[policy]\nmin_trade_bps = true", "policy.min_trade_bps: "),
+        ("[policy]\nmin_trade_bps = '5'", "policy.min_trade_bps: input should be a valid integer"),
+        ("[jobs]\ntick_secs = true", "jobs.tick_secs: "),
+        ("[jobs]\ntick_deadline_secs = 5", "chain.request_timeout_secs: must be under jobs.tick_"),
+        (
+            "[jobs]\nmargin_watch_deadline_secs = 5",
+            "chain.request_timeout_secs: must be under jobs.m",
+        ),
+        ("[fees]\nmax_gas = true", "fees.max_gas: "),
+        ("[fees]\nmax_fee_gwei = true", "fees.max_fee_gwei: "),
+        ("[safety]\nmax_sends_an_hour = '3'", "safety.max_sends_an_hour: input should be a valid"),
         ("[fees]\nmax_fee_gwei = 0", "fees.max_fee_gwei: input should be greater than 0"),
         ("[fees]\npriority_fee_gwei = 101", "fees: priority_fee_gwei must not be over"),
         ("[fees]\nmax_gas = 20999", "fees.max_gas: input should be greater than or equal to 21000"),
@@ -99,6 +138,14 @@ def test_load_config__section_mistake__names_the_field(load, section, words):
     with pytest.raises(ConfigInvalid) as refused:
         load(GOOD + section)
     assert words in str(refused.value)
+
+
+def test_load_config__whole_and_fractional_numbers__are_taken(load):
+    config = load(
+        GOOD + "[fees]\nmax_fee_gwei = 1.5\npriority_fee_gwei = 1\n"
+        "[jobs]\ntick_secs = 1\nmargin_watch_secs = 0.5\n[journal]\npath = 'j.sqlite'"
+    )
+    assert (str(config.fees.max_fee_gwei), config.jobs.tick_secs) == ("1.5", 1.0)
 
 
 def test_load_config__several_mistakes__all_in_one_line(load):

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
-from keeper.errors import ConfigInvalid, InvariantBroken
+from keeper.errors import ConfigInvalid, InvariantBroken, JournalUnavailable
 from keeper.journal import STEPS, Entry, Journal, TxState
 from keeper.policy import Memory, Policy
 from keeper.strategy import decide
@@ -137,3 +138,37 @@ def test_journal__survives_a_crash__wal_and_full_sync(journal):
     with journal._engine.connect() as db:
         assert db.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert db.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+def test_journal__damaged_while_in_use__one_line(journal, state):
+    tx = planned(journal, state)
+    with journal._engine.begin() as db:
+        for name in ("steps", "absences", "transactions", "decisions", "ticks"):
+            db.exec_driver_sql(f"DROP TABLE {name}")
+    for use in (
+        lambda: journal.advance(tx, TxState.SIGNED, 3.0),
+        lambda: journal.count_send(tx),
+        journal.in_flight,
+        lambda: journal.spent(NOW),
+        lambda: journal.memory(state.vault.vault),
+        lambda: list(journal.decisions()),
+        journal.ticks,
+        lambda: journal.object_to(1, "x"),
+        lambda: journal.write_fault("tick", 1.0, 2.0, 1, "fault", "x"),
+    ):
+        with pytest.raises(JournalUnavailable, match="no such table") as fault:
+            use()
+        assert "\n" not in str(fault.value)
+
+
+def test_journal__number_beyond_sqlite__one_line(journal, state):
+    huge = replace(state, block=replace(state.block, at=2**70))
+    with pytest.raises(JournalUnavailable):
+        journal.open_tick("tick", 1.0, huge.block, [], POLICY)
+
+
+def test_find_decisions__one_id_twice__oldest_first(journal, state):
+    planned(journal, state)
+    planned(journal, state)
+    (first, _) = journal.decisions()
+    assert [row.id for row in journal.find_decisions(first.decision_id)] == [1, 2]

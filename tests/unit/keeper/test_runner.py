@@ -13,6 +13,7 @@ from keeper.deadline import Deadline
 from keeper.errors import (
     CallRefused,
     ChainUnavailable,
+    ConfigInvalid,
     DeadlineExceeded,
     NonceTaken,
     SendRefused,
@@ -284,6 +285,20 @@ def test_tick__base_fee_over_cap__waits_and_goes_on_watching(bench, chain):
     assert note == "the base fee is 101000000000 wei, over the cap of 100000000000"
     assert (chain.sends, bench.states()) == ([], [])
     assert bench.journal.ticks()[-1]["result"] == "ok"
+
+
+def test_tick__trigger_over_the_urgent_band__refused_at_the_start_only(bench, chain):
+    wide = replace(Policy(), trigger_bps=1_001)
+    bench.start(policy=wide)
+    with pytest.raises(
+        ConfigInvalid, match=r"policy\.trigger_bps: 1001 is over the urgent band of"
+    ):
+        bench.tick()
+    assert chain.sends == []
+    bench.start(policy=replace(Policy(), trigger_bps=1_000))
+    bench.tick()
+    chain.vault = replace(chain.vault, limits=replace(chain.vault.limits, urgent_band_bps=900))
+    bench.tick()  # the guardian may tighten it at any time; the keeper lives on
 
 
 def test_tick__fee__is_capped(bench, chain):
