@@ -26,7 +26,7 @@ export HOME := $(CURDIR)/$(VENV)/home
 endif
 
 UV := $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
+	--generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 # --node 'value' for NODE=value, if it was given.
 given = $(if $($1),--$(shell echo $1 | tr A-Z a-z) '$($1)')

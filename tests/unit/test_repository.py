@@ -6,9 +6,12 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -103,6 +106,22 @@ def test_locks__agree_on_versions() -> None:
         return set(re.findall(r"^[a-z0-9][^ ]*==[^ ]+", text_of(ROOT / name), re.MULTILINE))
 
     assert pins("requirements-keeper.lock") <= pins("requirements.lock")
+
+
+def test_lock__pins_packages_with_the_extras_asked_for() -> None:
+    """Else pip before 23.3 takes the newest release for `name[extra]` and refuses it unhashed."""
+    pinned = re.findall(r"^([a-z0-9][^ ]*)==", text_of(ROOT / "requirements.lock"), re.MULTILINE)
+    extras = {needed.name: needed.extras for needed in map(Requirement, pinned)}
+    asked = {
+        (canonicalize_name(needed.name), extra)
+        for package in metadata.distributions()
+        if canonicalize_name(package.name) in extras
+        for needed in map(Requirement, package.requires or [])
+        if needed.marker is None or needed.marker.evaluate({"extra": ""})
+        for extra in needed.extras
+    }
+    assert asked
+    assert [(name, extra) for name, extra in asked if extra not in extras[name]] == []
 
 
 def test_npm_lock__has_checksums_and_no_addresses() -> None:
