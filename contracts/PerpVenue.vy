@@ -15,9 +15,9 @@
          worse    the same with min(q * S, what closing q on the curve now would bring)
 
      To open, equity at the worse is at least the initial margin; to withdraw, the same without
-     unrealised profit. A reduction needs neither, it only may not leave the account owing more
-     than it has: otherwise a failing account could sell low to its owner's other one and leave
-     the loss to the fund. Caps bind only what increases |q|.
+     unrealised profit or borrowing. A reduction keeps the maintenance margin of what remains:
+     otherwise an account could sell low to its owner's other one until it has nothing, and
+     leave the rest to be taken at the index. Caps bind only what increases |q|.
 
      A liquidation moves size to the backstop, the pool's own account, at S * (1 -+ penalty).
      Losses are borne by the account's quote, its asset margin (sold to the pool), the insurance
@@ -175,7 +175,7 @@ def withdraw(assets: uint256, quote: uint256, receiver: address):
     self._require(assets <= before.assets, "venue: not enough assets")
     price: IPriceOracle.Price = empty(IPriceOracle.Price)
     # Without position and loan there is nothing to value, and nobody waits for a price.
-    if before.size != 0 or before.quote < convert(quote, int256):
+    if before.size != 0 or before.quote < 0:
         price = self._read_price()
     indices: int256 = self._accrue(price.price_wad)
     owed: int256 = 0
@@ -183,6 +183,8 @@ def withdraw(assets: uint256, quote: uint256, receiver: address):
     after: ILiquidationRules.Account = before
     after.assets -= assets
     after.quote -= convert(quote, int256)
+    # Losses, fees and funding may end in a loan; nobody can ask for one.
+    self._require(after.quote >= min(before.quote, 0), "venue: not enough quote")
     if price.price_wad > 0:
         self._require_initial(self._backing(after, price.price_wad), after.size, price.price_wad)
     self._store(msg.sender, after)
@@ -505,7 +507,7 @@ def pool_value(price_wad: uint256) -> int256:
 @external
 @view
 def pool_equity_required(price_wad: uint256) -> int256:
-    return self._pool_equity_required(self._skew(), price_wad)
+    return self._pool_equity_required(price_wad)
 
 
 # Internals: what a trade and a withdrawal must satisfy
@@ -521,15 +523,16 @@ def _require_allowed(
     indices: int256,
 ):
     """
-    @dev Caps and margin bind what increases |q| or turns it around; caps on the skew only
-         when it grows. Whatever else is asked of a reduction, it must not bankrupt.
+    @dev Caps and initial margin bind what increases |q| or turns it around; caps on the skew
+         only when it grows. A reduction keeps the maintenance of what remains, or an account
+         could be emptied into another one and leave its rest to be taken at the index.
     """
     size: uint256 = fixed_point.magnitude(account.size)
     self._require(size == 0 or size >= MIN_SIZE, "venue: under minimum size")
-    flipped: bool = position.flips(size_before, account.size - size_before)
     equity: int256 = margin_rules.equity(account, price_wad)
-    if not flipped and size <= fixed_point.magnitude(size_before):
-        self._require(equity >= 0, "venue: equity would be negative")
+    if min(size_before, 0) <= account.size and account.size <= max(size_before, 0):
+        kept: uint256 = margin_rules.required(size, price_wad)[1]
+        self._require(equity >= convert(kept, int256), "venue: rest under maintenance")
         return
     sizes: int256 = self._sizes
     largest: int256 = max(words.high_of(sizes), words.low_of(sizes))
@@ -541,7 +544,7 @@ def _require_allowed(
             "venue: premium cap",
         )
         self._require(
-            self._pool_equity(price_wad, indices) >= self._pool_equity_required(skew, price_wad),
+            self._pool_equity(price_wad, indices) >= self._pool_equity_required(price_wad),
             "venue: pool too small",
         )
     equity += min(self._closing_gain(account.size, price_wad), 0)
@@ -666,12 +669,12 @@ def _pool_equity(price_wad: uint256, indices: int256) -> int256:
 
 @internal
 @view
-def _pool_equity_required(skew: int256, price_wad: uint256) -> int256:
+def _pool_equity_required(price_wad: uint256) -> int256:
     """
     @dev |K| * S / skew share, up.
     """
     return fixed_point.div_ceil(
-        abs(skew) * convert(price_wad * WAD, int256), curve.PRICE_DIVISOR * SKEW_SHARE_WAD
+        abs(self._skew()) * convert(price_wad * WAD, int256), curve.PRICE_DIVISOR * SKEW_SHARE_WAD
     )
 
 

@@ -63,7 +63,7 @@ class Pair:
     def withdraw(self, account: str, assets: int, quote: int) -> None:
         """Take margin, raw units."""
         before = self.model.account(account)
-        priced = before.size != 0 or before.quote < quote
+        priced = before.size != 0 or before.quote < 0
         price = self.world.price() if priced else 0
         held = self.venue.reserves()[0]
         self.venue.withdraw(assets, quote, account, sender=account)

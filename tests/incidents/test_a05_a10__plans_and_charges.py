@@ -230,7 +230,7 @@ def test_a24__900_unhedged_into_100__refused():
             world.vault.deposit(most, depositor, sender=depositor)
             if world.equity() >= world.assets(99):
                 break
-            world.pass_time(HOUR)
+            world.pass_time(4 * HOUR)  # until the turnover has leaked from its bucket
             idle = world.vault.idle_assets()
             world.rebalance(Leg(margin_assets=idle // 3, size=-world.gap()))
         stranger = world.depositor("stranger")

@@ -119,7 +119,7 @@ class Market(RuleBasedStateMachine):
     def withdraw_quote(self, who: int, share: int) -> None:
         account, price = self.accounts[who], self.pair.world.price()
         margin = self.pair.venue.margin(account, price)
-        quote = max(margin[4] - margin[5], 0) * share // 100
+        quote = max(min(margin[4] - margin[5], margin[1]), 0) * share // 100
         if not quote:
             return
 

@@ -9,7 +9,8 @@ With S the index price, K the skew and q an account's signed size:
     worse    the same with min(q * S, what closing q on the curve now would bring)
 
 To open, equity at the worse is at least the initial margin; to withdraw, the same without
-unrealised profit. A reduction may not leave equity negative. Conservation, to the unit:
+unrealised profit or borrowing. A reduction keeps the maintenance margin of what remains.
+Conservation, to the unit:
 
     quote held = sum of account quote (signed) + pool claim + fund claim
     asset held = sum of account assets + pool assets
@@ -107,19 +108,20 @@ class Venue(VenueLedger):
     def withdraw(
         self, sender: str, assets: int, quote: int, *, at: int, receiver: str = "receiver"
     ) -> None:
-        """Take margin from the caller's account, never unrealised profit."""
+        """Take margin from the caller's account, never unrealised profit nor a loan."""
         _require_amount(assets, quote)
         require(receiver != ZERO_ADDRESS, "venue: zero receiver")
         account = self.account(sender)
         require(assets <= account.assets, "venue: not enough assets")
         price_wad = 0
-        if account.size != 0 or account.quote < _signed(quote):
+        if account.size != 0 or account.quote < 0:
             price_wad = self._read_price(at)
         self._accrue(price_wad, at)
         account = self._settled(sender)[0]
         after = account._replace(
             assets=account.assets - assets, quote=account.quote - _signed(quote)
         )
+        require(quote == 0 or after.quote >= 0, "venue: not enough quote")
         if price_wad > 0:
             backing = self._backing(after, price_wad)
             self._require_initial(backing, after.size, price_wad)
@@ -290,13 +292,14 @@ class Venue(VenueLedger):
     def _require_allowed(
         self, size_before: int, account: Account, skew_before: int, price_wad: int
     ) -> None:
-        """Bind caps and margin on what increases |q|; a reduction must not bankrupt."""
+        """Bind caps and margin on what increases |q|; a reduction keeps its rest's maintenance."""
         size = abs(account.size)
         require(size == 0 or size >= self.terms.min_size, "venue: under minimum size")
         flipped = size_before * account.size < 0
         equity = self.margins.equity(account, price_wad)
         if not flipped and size <= abs(size_before):
-            require(equity >= 0, "venue: equity would be negative")
+            kept = self.margins.required(size, price_wad)[1]
+            require(equity >= kept, "venue: rest under maintenance")
             return
         require(max(self.longs, self.shorts) <= self.terms.max_side, "venue: side is full")
         skew = abs(self.skew)

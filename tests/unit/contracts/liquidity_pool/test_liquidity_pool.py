@@ -138,12 +138,21 @@ def test_remove__skew_needs_the_equity__refused() -> None:
 
 
 def test_remove__quote_lent_out__refused() -> None:
-    w = world(**FREE)
+    w = world(price=6, skew_share_wad=10 * WAD, **FREE)
+    winner = w.trader("winner", quote=300)
     borrower = w.trader("borrower", assets=1_000)
-    w.venue.withdraw(0, w.quotes(800), borrower, sender=borrower)
+    w.trade(winner, -200)
+    w.trade(borrower, 200)  # both at 6 * 0.9
+    w.set_price(1)
+    w.trade(winner, 200)
+    w.trade(borrower, -200)  # both at 1.1: 200 * 4.3 change sides
+    assert w.venue.account(borrower)[1] == -w.quotes(860)
+    w.venue.withdraw(0, w.quotes(300 + 860), winner, sender=winner)
+    assert w.pool.holdings() == (w.quotes(140), 0)
+    assert w.pool.equity(w.price()) == w.quotes(1_000)  # the rest is the loan
     with boa.reverts("pool: not enough quote"):
-        w.pool.remove(w.quotes(201), 0, w.owner)
-    w.pool.remove(w.quotes(200), 0, w.owner)
+        w.pool.remove(w.quotes(141), 0, w.owner)
+    w.pool.remove(w.quotes(140), 0, w.owner)
 
 
 def test_provide__insolvent_pool__refused() -> None:

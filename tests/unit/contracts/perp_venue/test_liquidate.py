@@ -173,9 +173,12 @@ def test_liquidate__partial__keeps_its_loan_and_its_assets() -> None:
     pair = Pair(**PLAIN)
     w = pair.world
     long = pair.trader("long", assets=15, quote="0.1")
-    pair.trade(long, w.assets(80))  # entry 83.2
-    pair.withdraw(long, 0, w.quotes(1))  # -0.9
-    w.set_price("0.935")
+    pair.trade(long, w.assets(30))  # entry 30.45
+    w.set_price("0.97")
+    pair.trade(long, -w.assets(30))  # 3 % of it lost
+    assert pair.stored(long)[1] == -w.quotes("0.8135")
+    pair.trade(long, w.assets(80))  # entry 80.704
+    w.set_price("0.907")  # E = 12.24 - 0.81 + 72.56 - 80.70 = 3.29; MM = 3.63
     done = pair.liquidate(long, pair.trader("liquidator"))
     assert 0 < done.size < w.assets(80)
     assert done.sold == 0
@@ -279,14 +282,16 @@ def test_liquidate__loan_without_position__margin_is_sold() -> None:
     pair = Pair(**PLAIN)
     w = pair.world
     borrower = pair.trader("borrower", assets=10)
-    pair.withdraw(borrower, 0, w.quotes(9))
+    pair.trade(borrower, w.assets(40))  # entry 40.8
+    w.set_price("0.9")
+    pair.trade(borrower, -w.assets(40))  # a tenth of it lost
     with boa.reverts("venue: account is healthy"):
         pair.venue.liquidate(borrower, sender=borrower)
-    w.set_price("0.97")  # 8.73 after the haircut
+    w.set_price("0.45")  # 4.05 after the haircut, 4.08 owed
     done = pair.liquidate(borrower, pair.trader("liquidator"))
-    # 9 / (0.97 * 0.95) = 9.7666...
+    # 4.08 / (0.45 * 0.95) = 9.5438...
     assert (done.size, done.deficit, done.penalty) == (0, 0, 0)
-    assert done.sold == -(-9 * 10**18 * 10**4 // (97 * 95))
+    assert done.sold == -(-408 * 10**18 * 10**2 // (45 * 95))
     assert pair.stored(borrower)[1] == 0
 
 

@@ -81,13 +81,16 @@ def test_withdraw__without_position__needs_no_price() -> None:
 def test_withdraw__against_position_or_loan__needs_a_price() -> None:
     w = world()
     trader = w.trader("trader", quote=50)
-    saver = w.trader("saver", assets=3)
+    borrower = w.trader("borrower", assets=3)
     w.trade(trader, 10)
+    w.trade(borrower, 1)
+    w.trade(borrower, -1)  # owes the fees
+    assert w.venue.account(borrower)[1:3] == (-w.quotes("0.0007"), 0)
     boa.env.time_travel(seconds=100_000)
     with boa.reverts("oracle: asset feed stale"):
         w.venue.withdraw(0, 1, trader, sender=trader)
     with boa.reverts("oracle: asset feed stale"):
-        w.venue.withdraw(0, 1, saver, sender=saver)
+        w.venue.withdraw(1, 0, borrower, sender=borrower)
 
 
 def test_withdraw__bad_arguments__each_its_own_reason() -> None:
@@ -101,28 +104,60 @@ def test_withdraw__bad_arguments__each_its_own_reason() -> None:
         w.venue.withdraw(w.assets(3) + 1, 0, account, sender=account)
 
 
-def test_withdraw__loan_against_assets__up_to_the_haircut() -> None:
-    w = world(price=2)
+def test_withdraw__loan_on_request__refused() -> None:
+    w = world(taker_fee_wad=0, maker_fee_wad=0)
+    saver = w.trader("saver", assets=10, quote=5)
+    with boa.reverts("venue: not enough quote"):
+        w.venue.withdraw(0, w.quotes(5) + 1, saver, sender=saver)
+    w.trade(saver, 10)
+    w.set_price(2)  # 10 of unrealised profit, 18 of collateral: no loan for them either
+    with boa.reverts("venue: not enough quote"):
+        w.venue.withdraw(0, w.quotes(5) + 1, saver, sender=saver)
+    w.venue.withdraw(0, w.quotes(5), saver, sender=saver)
+    assert w.venue.account(saver)[1] == 0
+
+
+def test_withdraw__loan_made_by_a_loss__not_deepened_and_covered_after_the_haircut() -> None:
+    w = world(price=2, taker_fee_wad=0, maker_fee_wad=0)
     borrower = w.trader("borrower", assets=10)
     lender = w.trader("lender", quote=100)
-    # 10 * 2 * (1 - 10 %) = 18
+    w.trade(borrower, 50)  # 50 * 2 * 1.025 = 102.5
+    w.set_price("1.8")
+    w.trade(borrower, -50)  # a tenth of it is lost
+    assert w.venue.account(borrower)[1:3] == (-w.quotes("10.25"), 0)
+    assert w.venue.reserves()[:2] == (w.quotes(100), w.quotes("10.25"))
+    with boa.reverts("venue: not enough quote"):
+        w.venue.withdraw(0, 1, borrower, sender=borrower)
+    # 10.25 / (1.8 * (1 - 10 %)) = 6.327... stay
+    free = w.assets(10) - 6327160493827160494
+    assert w.venue.free_assets(borrower, w.price(), 0) == free
     with boa.reverts("venue: under initial margin"):
-        w.venue.withdraw(0, w.quotes(18) + 1, borrower, sender=borrower)
-    w.venue.withdraw(0, w.quotes(18), borrower, sender=borrower)
-    assert w.venue.account(borrower)[1] == -w.quotes(18)
-    assert w.venue.reserves()[:2] == (w.quotes(82), w.quotes(18))
-    # the lender's balance is whole: the pool sends what is missing
+        w.venue.withdraw(free + w.assets("0.000001"), 0, borrower, sender=borrower)
+    w.venue.withdraw(free, 0, borrower, sender=borrower)
+    # the lender's balance is whole
     w.venue.withdraw(0, w.quotes(100), lender, sender=lender)
-    assert w.pool.holdings()[0] == w.quotes(982)
-    assert w.venue.state()[8] == w.quotes(18)  # the pool's claim: the loan
+    assert w.pool.holdings()[0] == w.quotes(1_000)
+    assert w.venue.state()[8] == w.quotes("10.25")  # the pool's claim: the loan
 
 
 def test_withdraw__pool_cannot_pay__refused_with_nothing_lost() -> None:
-    w = world(liquidity=5)
+    w = world(liquidity=5, skew_share_wad=10 * WAD, taker_fee_wad=0, maker_fee_wad=0)
+    winner = w.trader("winner", quote=20)
     borrower = w.trader("borrower", assets=100)
+    w.trade(winner, 40)
+    w.trade(borrower, -40)  # both at 40.8
+    w.set_price("1.2")
+    w.trade(winner, -40)
+    w.trade(borrower, 40)  # both at 40 * 1.2 * 0.98 = 47.04; the loss of 6.24 is a loan
+    balance = w.quotes("26.24")
+    assert [w.venue.account(each)[1] for each in (winner, borrower)] == [
+        balance,
+        w.quotes(20) - balance,
+    ]
     with boa.reverts("venue: pool cannot pay"):
-        w.venue.withdraw(0, w.quotes(6), borrower, sender=borrower)
-    w.venue.withdraw(0, w.quotes(5), borrower, sender=borrower)
+        w.venue.withdraw(0, w.quotes(25) + 1, winner, sender=winner)
+    assert w.venue.account(winner)[1] == balance
+    w.venue.withdraw(0, w.quotes(25), winner, sender=winner)
     assert w.quote.balanceOf(w.pool.address) == 0
 
 
@@ -180,7 +215,8 @@ def test_free_assets__without_position_or_price__all_or_nothing() -> None:
     w = world()
     saver = w.trader("saver", assets=3)
     assert w.venue.free_assets(saver, WAD, 20_000) == w.assets(3)
-    w.venue.withdraw(0, 1, saver, sender=saver)
+    w.trade(saver, 1)
+    w.trade(saver, -1)  # owes the fees
     assert w.venue.free_assets(saver, 0, 20_000) == 0
 
 
@@ -201,13 +237,14 @@ def test_settle__profit_and_loan__leaves_what_accounts_may_take() -> None:
     winner = pair.trader("winner", quote=30)
     borrower = pair.trader("borrower", assets=50)
     pair.trade(winner, w.assets(50))
+    pair.trade(borrower, -w.assets(30))  # from K = 50: 30 * 1.035 = 31.05
     w.set_price("1.5")
+    pair.trade(borrower, w.assets(30))  # 46.575: a loan of 15.525
     pair.trade(winner, -w.assets(50))  # 50 * 0.5 * 1.025 = 25.625 of profit
-    pair.withdraw(borrower, 0, w.quotes(10))
     pair.settle()
-    # positive balances 55.625, debt 10: the venue holds the first, the pool lent the second
-    assert w.venue.reserves()[:2] == (w.quotes("55.625"), w.quotes(10))
-    assert w.pool.holdings()[0] == w.quotes(1_000) - w.quotes("35.625")
+    # positive balances 55.625, debt 15.525: the venue holds the first, the pool lent the second
+    assert w.venue.reserves()[:2] == (w.quotes("55.625"), w.quotes("15.525"))
+    assert w.pool.holdings()[0] == w.quotes(1_000) - w.quotes("25.625")
     pair.check_tokens()
     event_before = w.venue.state()
     pair.settle()

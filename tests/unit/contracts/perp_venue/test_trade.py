@@ -188,18 +188,43 @@ def test_trade__reduction_without_margin__allowed() -> None:
     assert w.venue.account(trader)[2] == w.assets(50)
 
 
-def test_trade__reduction_into_negative_equity__refused() -> None:
+@pytest.mark.parametrize(("sign", "price"), [(1, "0.90"), (-1, "1.10")])
+def test_trade__reduction_under_maintenance_of_the_rest__refused(sign: int, price: str) -> None:
     """A failing account may not sell low to its owner's other one and leave the loss behind."""
     w = world()
-    buyer = w.trader("buyer", quote=20)
-    seller = w.trader("seller", quote=200)
-    w.trade(buyer, 100)
-    w.trade(seller, -100)  # K = 0
-    w.set_price("0.90")  # E = 20 - 5 - 10 - 0.05 = 4.95; closing 100 from 0 loses 4.5 to 0.855
-    w.trade(seller, -50)  # K = -50: closing the long now costs 9 under the index
-    with boa.reverts("venue: equity would be negative"):
-        w.trade(buyer, -100)
-    w.trade(buyer, -20)
+    failing = w.trader("failing", quote=20)
+    other = w.trader("other", quote=200)
+    w.trade(failing, sign * 100)
+    w.trade(other, -sign * 100)  # K = 0
+    w.set_price(price)  # E = 20 - 5 - 10 - 0.05 = 4.95
+    w.trade(other, -sign * 50)  # |K| = 50 against it: closing x costs x * S * (50 + x/2)/1,000
+    with boa.reverts("venue: rest under maintenance"):
+        w.trade(failing, -sign * 100)  # costs 9.0 or 11.0: E < 0
+    with boa.reverts("venue: rest under maintenance"):
+        w.trade(failing, -sign * 54)  # costs 3.7 or 4.6: E > 0, but MM of 46 is 1.2 or 1.5
+    assert w.venue.margin(failing, w.price()).equity == w.quotes("4.95")
+    w.trade(failing, -sign * 30)  # costs 1.8 or 2.1, MM of 70 is 2.0 or 2.5
+    margin = w.venue.margin(failing, w.price())
+    assert margin.equity >= margin.maintenance > 0
+
+
+@pytest.mark.parametrize("part", ["0.01", "1", "50", "99.99", "100"])
+@pytest.mark.parametrize(("sign", "price"), [(1, "0.8814"), (-1, "1.1106")])
+def test_trade__healthy_by_a_hair__reduces_in_part_and_closes(
+    sign: int, price: str, part: str
+) -> None:
+    w = world()
+    trader = w.trader("trader", quote=20)
+    w.trade(trader, sign * 100)  # nobody else: K closes with it
+    w.set_price(price)
+    margin = w.venue.margin(trader, w.price())
+    assert 0 <= margin.equity - margin.maintenance < w.quotes("0.01")
+    w.trade_raw(trader, -sign * w.assets(part))
+    margin = w.venue.margin(trader, w.price())
+    assert margin.equity >= margin.maintenance
+    if margin.delta:
+        w.trade_raw(trader, -margin.delta)
+    assert w.venue.account(trader)[1] > 0
 
 
 def test_trade__price_out_of_range__refused() -> None:
