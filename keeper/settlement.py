@@ -94,11 +94,12 @@ def _weakest(situation: Situation) -> VenueSnapshot | None:
         and venue.margin.assets
         < assets_needed(venue.market, venue.margin, situation.scale, situation.levels.low)
     ]
-    return min(
-        low,
-        key=lambda venue: div_floor(venue.margin.equity * BPS, max(venue.margin.maintenance, 1)),
-        default=None,
-    )
+    return min(low, key=margin_ratio_bps, default=None)
+
+
+def margin_ratio_bps(venue: VenueSnapshot) -> int:
+    """Return equity for margin over maintenance, to find the weakest venue."""
+    return div_floor(venue.margin.equity * BPS, max(venue.margin.maintenance, 1))
 
 
 def _reduce(situation: Situation, venue: VenueSnapshot) -> Wish:

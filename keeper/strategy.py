@@ -31,7 +31,7 @@ from keeper.margins import assets_needed, levels
 from keeper.plan import Leg, Plan
 from keeper.policy import Memory, Policy
 from keeper.risk import Risk, VenueRisk, assess
-from keeper.settlement import rescue, settle
+from keeper.settlement import margin_ratio_bps, rescue, settle
 from keeper.situation import (
     Draft,
     Situation,
@@ -373,19 +373,18 @@ def _hedge_plan(situation: Situation, venue: VenueSnapshot, size: int) -> Plan |
 
 
 def top_up(situation: Situation) -> Wish:
-    """Add margin where a venue has less than its low level."""
-    legs, short = [], False
-    for i, venue in enumerate(situation.vault.venues):
-        low = assets_needed(venue.market, venue.margin, situation.scale, situation.levels.low)
-        situation.sheet.search(f"margin_low_{i}", "least assets for the low level", low, "assets")
-        if venue.margin.assets >= low:
-            continue
-        short = True
-        leg = _top_up_leg(situation, venue)
+    """Add margin where a venue has less than its low level; the weakest takes of idle first."""
+    low = _low_venues(situation)
+    quote_left, assets_left = situation.vault.state.idle_quote, situation.spare_idle
+    legs = []
+    for venue in sorted(low, key=margin_ratio_bps):
+        leg = _top_up_leg(situation, venue, quote_left, assets_left)
         if leg is not None:
             legs.append(leg)
+            quote_left = Quote(quote_left - leg.margin_quote)
+            assets_left = Assets(assets_left - leg.margin_assets)
     if not legs:
-        return "margin is low and nothing idle can be added" if short else None
+        return "margin is low and nothing idle can be added" if low else None
     plan = situation.plan(*legs)
     broken = situation.fault(plan)
     if broken is not None:
@@ -394,12 +393,26 @@ def top_up(situation: Situation) -> Wish:
     return Draft(plan=plan, reason="margin is low")
 
 
-def _top_up_leg(situation: Situation, venue: VenueSnapshot) -> Leg | None:
-    quote = quote_in(situation, venue.margin, venue, situation.vault.state.idle_quote)
+def _low_venues(situation: Situation) -> list[VenueSnapshot]:
+    """Return venues under their low level."""
+    low = []
+    for i, venue in enumerate(situation.vault.venues):
+        need = assets_needed(venue.market, venue.margin, situation.scale, situation.levels.low)
+        situation.sheet.search(f"margin_low_{i}", "least assets for the low level", need, "assets")
+        if venue.margin.assets < need:
+            low.append(venue)
+    return low
+
+
+def _top_up_leg(
+    situation: Situation, venue: VenueSnapshot, idle_quote: Quote, spare: Assets
+) -> Leg | None:
+    """Return what to add at one venue of the idle balances that are left."""
+    quote = quote_in(situation, venue.margin, venue, idle_quote)
     margin = with_quote(venue.margin, quote)
     target = assets_needed(venue.market, margin, situation.scale, situation.levels.target)
     lacking = positive_part(target - margin.assets)
-    assets = min(lacking, situation.spare_idle, room(situation, margin, venue))
+    assets = min(lacking, spare, room(situation, margin, venue))
     if quote == 0 and assets < min(situation.least_trade, lacking):
         return None
     return Leg(venue=venue.venue, margin_assets=Assets(assets), margin_quote=quote)

@@ -224,6 +224,40 @@ def test_decide__margin_under_floor_and_nothing_idle__reduces_within_the_urgent_
     assert after.drift_bps <= LIMITS.urgent_band_bps
 
 
+def two_low(idle_assets, idle_quote):
+    """Two venues that lack margin and owe quote, the second more; idle balances serve both."""
+    strong, weak = (
+        venue(assets=assets, quote=-2_000 * 10**6, delta=-50 * ETHER, address=address(place))
+        for place, assets in ((20, 7 * ETHER), (21, 6 * ETHER))
+    )
+    rest = venue(assets=87 * ETHER - idle_assets, address=address(22))
+    return snapshot(strong, weak, rest, idle_assets=idle_assets, idle_quote=idle_quote)
+
+
+@pytest.mark.parametrize(
+    ("idle_assets", "idle_quote"),
+    [
+        (87 * ETHER, 1_000 * 10**6),
+        (87 * ETHER, 3_000 * 10**6),
+        (22 * ETHER, 0),
+        (22 * ETHER, 1_000 * 10**6),
+    ],
+)
+def test_decide__two_venues_low__share_the_idle_balances_weakest_first(idle_assets, idle_quote):
+    state = two_low(idle_assets, idle_quote)
+    decision = decide(state, POLICY, CALM)
+    assert isinstance(decision, Rebalance), decision.reason
+    assert decision.reason == "margin is low"
+    legs = decision.plan.legs
+    assert legs[0].venue == address(21)
+    assert 0 <= sum(leg.margin_quote for leg in legs) <= idle_quote
+    assert 0 < sum(leg.margin_assets for leg in legs) <= idle_assets
+    assert decision.plan.spot_assets == size_total(decision.plan) == 0
+    after = assess(project_of(decision, state)).venues
+    before = assess(state.vault).venues
+    assert after[1].margin_ratio_bps > before[1].margin_ratio_bps
+
+
 def test_decide__allotment_full__does_not_add_margin():
     item = venue(assets=10 * ETHER, delta=-100 * ETHER, allotment_bps=1_000)
     decision = decide(snapshot(item, idle_assets=90 * ETHER), POLICY, CALM)
