@@ -25,7 +25,9 @@
      A plan is *neutral* if sizes and spot cancel to within 1 bp of what they trade: a move of
      the hedge between venues, or settlement of quote profit or debt against spot. Only then may
      sizes differ in sign and may it trade inside the band; drift stays where it was, turnover has
-     a bucket of its own, and the cost bound is on the gross. No venue is traded twice in a plan.
+     a bucket of its own, and the cost bound is on the gross. A move leaves no more open than
+     before: a long here against a short there would pay funding twice and hedge nothing.
+     No venue is traded twice in a plan.
      A plan that only moves margin passes 2 and 6.
 
      Buckets are kept as shares of NAV, so that a day's budget follows NAV:
@@ -53,6 +55,7 @@ struct Terms:  # what a plan is and which rules that brings
     gross: uint256
     trades: bool
     neutral: bool
+    moves: bool  # sizes of both signs
     adds_only: bool  # margin goes in and nothing trades
     shrinks_only: bool  # no margin comes out, sizes reduce positions, no spot
     reduces: bool  # each size takes a position towards zero, no spot
@@ -151,6 +154,9 @@ def judge(
     bounded = fixed_point.mul_div_down(bounded, limits.cost_bound_bps, BPS)
     assert cost <= convert(bounded, int256) + DUST, "book: cost over its bound"
     self._check_drift(terms, before, after, limits)
+    if terms.moves:
+        most_open: uint256 = self._open_size(before.margins) + fixed_point.magnitude(terms.net)
+        assert self._open_size(after.margins) <= most_open, "book: positions grow in a move"
     verdict.turnover = self._value_up(terms.gross, before.price_wad, before.price_divisor)
     verdict.buckets = self._filled(terms, cost, verdict.turnover, before, outcome.buckets, limits)
     return verdict
@@ -205,7 +211,8 @@ def _classified(
     terms.neutral = (
         terms.trades and fixed_point.magnitude(terms.net) * NEUTRAL_SHARE <= terms.gross
     )
-    assert terms.neutral or not (longs and shorts), "book: sizes differ in sign"
+    terms.moves = longs and shorts
+    assert terms.neutral or not terms.moves, "book: sizes differ in sign"
     terms.healthy = True
     terms.urgent = before.drift_wad > limits.urgent_band_bps * BP_WAD
     for i: uint256 in range(outcome.venue_count, bound=MAX_VENUES):
@@ -322,6 +329,18 @@ def _check_drift(
     assert inside or gained, "book: drift not reduced"
     if (before.gap > 0 and after.gap < 0) or (before.gap < 0 and after.gap > 0):
         assert after.drift_wad <= limits.overshoot_bps * BP_WAD, "book: drift overshoots"
+
+
+@internal
+@pure
+def _open_size(margins: IHedgeVenue.Margin[MAX_VENUES]) -> uint256:
+    """
+    @dev Sum of |delta| over the venues.
+    """
+    total: uint256 = 0
+    for margin: IHedgeVenue.Margin in margins:
+        total += fixed_point.magnitude(margin.delta)
+    return total
 
 
 # ---------------------------------------------------------------------------------------------

@@ -165,6 +165,7 @@ _TABLE: Final[dict[str, dict[str, str]]] = {
         "over the allotment": "a venue would hold more of NAV than it may",
         "overshoot over inner band": "a limit is out of its range",
         "plan is empty": "the plan does nothing",
+        "positions grow in a move": "a move between venues may not open more than it closes",
         "quote is zero": "deployment without a quote token",
         "quote over its bound": "the book cannot hold so much quote",
         "quote not received": "the book got less quote than it was told",

@@ -303,6 +303,14 @@ def test_rebalance__move_between_venues__allowed_inside_the_band(hedged):
     )
 
 
+def test_rebalance__move_that_opens_a_long_against_a_short__refused(hedged):
+    """-100 / 0 to -120 / +20 keeps delta, hedges nothing and pays funding at both venues."""
+    venue = add_settable_venue(hedged)
+    opposed = (Leg(margin_assets=hedged.assets(20), size=hedged.assets(20), venue=venue.address),)
+    with boa.reverts("book: positions grow in a move"):
+        hedged.rebalance(*opposed, Leg(size=-hedged.assets(20)))
+
+
 def test_rebalance__almost_neutral__within_a_basis_point_of_the_gross(hedged):
     venue = add_settable_venue(hedged)
     hedged.rebalance(Leg(margin_assets=hedged.assets(20), venue=venue.address))
