@@ -18,6 +18,7 @@ ORDER = (
     "snapshot",
     "policy",
     "curve",
+    "deleveraging",
     "risk",
     "plan",
     "outcome",
