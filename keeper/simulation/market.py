@@ -29,6 +29,8 @@ class MarketHour:
     spot_halted : bool
         The exchange quoted no spot price in this hour; `spot` is then derived from the perp
         (`market_file.read_hours`).
+    mark : float or None
+        The exchange's mark price, positive; None where it gave none.
     """
 
     closes_at: int
@@ -36,6 +38,7 @@ class MarketHour:
     perp: float
     funding_rate: float | None = None
     spot_halted: bool = False
+    mark: float | None = None
 
     @property
     def basis(self) -> float:

@@ -3,8 +3,9 @@
 Market hours from a CSV file, plain or gzip.
 
 Needed columns are ``timestamp_utc`` (close, ISO 8601 with Z), ``spot`` and ``perp``; of the others
-only ``funding_rate`` is read. A wrong row refuses the whole file, also outside the period asked
-for: a simulation on a repaired file would look like evidence and be none.
+only ``funding_rate`` and ``mark`` are read, and may be blank. A wrong row refuses the whole file,
+also outside the period asked for: a simulation on a repaired file would look like evidence and be
+none.
 
 One oddity is accepted because real files have it: a blank ``spot`` where the exchange was halted
 while the perp traded on. The coin had a price then, so the hour gets the perp's price at the last
@@ -117,6 +118,7 @@ class _Row:
             perp=perp,
             funding_rate=self._funding_rate(),
             spot_halted=halted,
+            mark=self._price("mark") if self._cells.get("mark", "").strip() else None,
         )
 
     def _closes_at(self) -> int:

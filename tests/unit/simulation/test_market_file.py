@@ -34,6 +34,20 @@ def test_read__good_file__gives_prices_and_funding(tmp_path):
     assert not first.spot_halted
 
 
+def test_read__mark__is_a_price_or_nothing(tmp_path):
+    rows = ["2024-08-05T00:00:00Z,2688.92,2687.6,2687.9", "2024-08-05T01:00:00Z,2526.81,2526.04,"]
+    path = _file(tmp_path, *rows, header="timestamp_utc,spot,perp,mark")
+    assert [hour.mark for hour in read_hours(path)] == [2687.9, None]
+    assert read_hours(_file(tmp_path, *ROWS))[0].mark is None  # no such column
+
+
+def test_read__wrong_mark__is_refused(tmp_path):
+    row = "2024-08-05T00:00:00Z,2688.92,2687.6,0"
+    path = _file(tmp_path, row, header="timestamp_utc,spot,perp,mark")
+    with pytest.raises(MarketFileRefused, match="line 2, column mark: zero"):
+        read_hours(path)
+
+
 def test_read__gzip__same_as_plain(tmp_path):
     plain = _file(tmp_path, *ROWS)
     packed = tmp_path / "hours.csv.gz"
