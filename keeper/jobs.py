@@ -12,6 +12,7 @@ process.
 from __future__ import annotations
 
 import logging
+import queue
 import random
 import signal
 import threading
@@ -69,6 +70,7 @@ class Jobs:
         self._log = log if log is not None else structlog.get_logger("keeper")
         self._monotonic = monotonic
         self._stopping = threading.Event()
+        self._wakes: queue.SimpleQueue[str] = queue.SimpleQueue()  # why to stop, by whom
         self._turn = threading.Condition()
         self._running: Deadline | None = None
         self._failures: Counter[str] = Counter()
@@ -104,22 +106,27 @@ class Jobs:
             )
         scheduler.start()
         try:
-            self._stopping.wait()
+            self._log.info("stopping", why=self._wakes.get())
         finally:
+            self._stopping.set()
             scheduler.shutdown(wait=True)
         if self._halt is not None:
             raise self._halt
 
-    def stop(self) -> None:
+    def stop(self, why: str = "asked to") -> None:
         """End `run` after the job at hand."""
-        self._stopping.set()
+        self._wakes.put(why)
 
     def stop_on_signals(self) -> None:
-        """Make SIGTERM and SIGINT end `run`."""
+        """
+        Make SIGTERM and SIGINT end `run`.
+
+        A handler interrupts whatever holds a lock, also of the log, also another handler: it only
+        puts into a queue that is made for that.
+        """
 
         def handle(number: int, _frame: FrameType | None) -> None:
-            self._log.info("stopping", signal=signal.Signals(number).name)
-            self.stop()
+            self.stop(signal.Signals(number).name)
 
         signal.signal(signal.SIGTERM, handle)
         signal.signal(signal.SIGINT, handle)
@@ -195,7 +202,8 @@ class Jobs:
                 self._log.warning("retry", job=job.name, error=str(error), again_in_secs=wait)
             case Halt():
                 self._halt = error
-                self.stop()
+                self._stopping.set()
+                self.stop("a person must look")
             case _:
                 self._failed(job)
                 self.counts[f"{job.name}: error"] += 1

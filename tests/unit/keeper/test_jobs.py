@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import threading
 import time
 
@@ -162,3 +164,40 @@ def test_stop__waits_for_the_job_at_hand():
     jobs = make(job(work, deadline=1.0))
     run_for(jobs, 0.1)
     assert ended == [1]
+
+
+class SignalledLog(Log):
+    """A log with a lock of its own, as real ones have; a signal comes while it writes."""
+
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
+
+    def _line(self, event, **fields):
+        assert self.lock.acquire(timeout=1), "a signal handler logs: it would wait for ever"
+        try:
+            super()._line(event, **fields)
+            if threading.current_thread() is threading.main_thread():
+                signal.raise_signal(signal.SIGTERM)
+        finally:
+            self.lock.release()
+
+    info = warning = error = exception = _line
+
+
+@pytest.fixture
+def handlers():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_stop_on_signals__second_signal_while_logging__ends(handlers):
+    """`timeout` and service managers signal the process and its group."""
+    log = SignalledLog()
+    jobs = Jobs([job(lambda deadline: None)], jitter=random.Random(1), log=log)
+    jobs.stop_on_signals()
+    threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGTERM]).start()
+    jobs.run()
+    assert log.lines[-1] == {"event": "stopping", "why": "SIGTERM"}
