@@ -1,23 +1,49 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 # pragma version 0.4.3
 # pragma evm-version shanghai
+# pragma optimize codesize
 # pragma nonreentrancy on
 """
-@title First-loss capital behind one or more venues
-@notice Anyone may add quote; a registered venue draws on it for losses that the account and
-     its margin could not bear. What is paid is what there is.
-@dev The ledger, not `balanceOf`, is what the fund has: tokens sent directly are ignored.
-     Stakes, requests to leave and allotments by venue come later: `_limit` is their place.
-@custom:units Raw quote units.
-@custom:rounding No division here.
+@title Staked first-loss capital behind one or more venues
+@notice Stakers put quote at risk and share what venues earn for the fund. A registered venue
+     draws on it, within its allotment, for losses that an account and its margin could not bear.
+@dev Two tranches of quote: staked (A, with shares S) and pending (P, with claims U, behind
+     requests to leave). held = A + P. V = 10**6 are shares that nobody owns; they make it dear
+     to inflate the price of one.
+
+         claims on a tranche of n, m for q   q * (m + V) / (n + 1), down
+         worth of s claims                   s * (n + 1) / (m + V), down
+         a stake                             the first, at n = A + what venues owe
+         a request                           the second at n = A; then a claim on P
+         a payment                           min(value at request, worth of the claim)
+         an end without payment              a stake of that; at most the shares given up
+         a loss L                            P bears L * P / held, up; A the rest
+         revenue                             A's alone
+
+     Hence requests bear losses and earn nothing, and what they do not earn is the others' at
+     once, so that nobody gains by coming just before a request ends. Staking just before
+     `collect` gains nothing either, because claims on venues are in the price. A donation buys
+     shares for the fund itself and moves no price.
+
+     After losses that leave (n + 1) / (m + V) under a millionth of the first price, a million
+     claims become one until it is above: after a total loss the old ones are worth nothing,
+     numbers stay bounded (m + V <= 10**12 * (n + 1)), and whoever comes next loses nothing to
+     them. Voiding them instead would take whatever large stake came in just over that price.
+
+     A venue draws at most allotment - drawn; revenue from it lowers `drawn`. The ledger, not
+     `balanceOf`, is what the fund has: tokens sent directly are ignored. The token must move
+     what it is told, and call nobody: in the middle of a venue's call its debt reads as zero.
+@custom:units Raw quote units; shares 10**6 for the first quote unit.
+@custom:rounding For those who stay: shares and payments down, losses of requests up.
 @custom:halt The owner strikes a venue off the register; its liquidations go on with the next
-     layer, because `cover` then pays nothing instead of reverting.
+     layer, because `cover` then pays nothing instead of reverting. Nothing stops leaving.
 """
 
 from ethereum.ercs import IERC20
 from interfaces import IInsuranceFund
 from interfaces import IPerpVenue
 
+from modules import fixed_point
 from snekmate.auth import ownable
 from snekmate.auth import ownable_2step
 
@@ -33,54 +59,190 @@ exports: (
     ownable_2step.accept_ownership,
 )
 
-QUOTE: public(immutable(address))
 
-held: public(uint256)  # quote that the fund has, by its own ledger
-registered: public(HashMap[address, bool])  # venues that may draw
+struct Tranche:
+    quote: uint256
+    shares: uint256  # claims on it
+    generation: uint256  # how often a million of them became one
+
+
+struct Claim:
+    shares: uint256  # in units of their generation
+    generation: uint256
+
+
+struct Pending:
+    given: Claim  # shares that were given up
+    claim: Claim  # on the pending tranche
+    value: uint256  # quote, at request
+    requested_at: uint256  # Unix seconds, zero: no request
+
+
+VIRTUAL: constant(uint256) = 10**6  # shares of nobody; a first quote unit buys as many
+SPLIT: constant(uint256) = 10**6  # old claims for a new one
+MAX_SPLITS: constant(uint256) = 12  # 10**72; more claims than that there cannot be
+MAX_QUOTE: constant(uint256) = 2**104  # no product below exceeds 256 bits
+MAX_VENUES: constant(uint256) = 8
+READ_GAS: constant(uint256) = 100_000  # what a venue may burn; an honest one needs 30,000
+STATE_SIZE: constant(uint256) = 320  # bytes of IPerpVenue.MarketState; the fund's claim is last
+
+DAY: constant(uint256) = 86_400  # seconds
+MIN_DELAY: constant(uint256) = DAY  # a loss in flight takes hours to be liquidated
+MAX_DELAY: constant(uint256) = 90 * DAY
+MIN_WINDOW: constant(uint256) = DAY // 24  # a congested chain
+MAX_WINDOW: constant(uint256) = 30 * DAY  # longer would be leaving at will
+
+QUOTE: public(immutable(address))
+UNSTAKE_DELAY: public(immutable(uint256))  # seconds
+UNSTAKE_WINDOW: public(immutable(uint256))  # seconds
+
+allotment: public(HashMap[address, uint256])  # quote by venue, zero: not registered
+drawn: public(HashMap[address, uint256])  # quote by venue, less revenue; survives striking off
+_venues: DynArray[address, MAX_VENUES]  # those with an allotment
+_staked: Tranche  # what earns
+_pending: Tranche  # what is behind requests
+_claims: HashMap[address, Claim]  # on the staked tranche; this contract's are donations
+_requests: HashMap[address, Pending]
 
 
 @deploy
-def __init__(quote: address):
+def __init__(quote: address, unstake_delay: uint256, unstake_window: uint256):
     """
     @param quote The quote token of every venue that will be registered.
+    @param unstake_delay Seconds from a request until it can be paid, a day to 90 days.
+    @param unstake_window Seconds from then until it expires, an hour to 30 days.
     """
     assert quote != empty(address), "fund: zero address"
+    assert unstake_delay >= MIN_DELAY and unstake_delay <= MAX_DELAY, "fund: unstake delay"
+    assert unstake_window >= MIN_WINDOW and unstake_window <= MAX_WINDOW, "fund: unstake window"
     ownable.__init__()
     ownable_2step.__init__()
     QUOTE = quote
+    UNSTAKE_DELAY = unstake_delay
+    UNSTAKE_WINDOW = unstake_window
+    log IInsuranceFund.FundOpened(
+        quote=quote, unstake_delay=unstake_delay, unstake_window=unstake_window
+    )
 
 
 # Calls open to users
 
 
 @external
+def stake(quote: uint256, min_shares: uint256) -> uint256:
+    return self._stake(msg.sender, quote, min_shares)
+
+
+@external
 def donate(quote: uint256):
-    assert quote > 0, "fund: zero amount"
-    held_before: uint256 = self.held
-    self.held = held_before + quote
-    assert extcall IERC20(QUOTE).transferFrom(
-        msg.sender, self, quote, default_return_value=True
-    ), "fund: transfer failed"
-    log IInsuranceFund.Donated(
-        donor=msg.sender, quote=quote, held_before=held_before, held_after=held_before + quote
+    self._stake(self, quote, 0)
+
+
+@external
+def request_unstake(shares: uint256) -> uint256:
+    assert shares > 0, "fund: zero amount"
+    assert self._requests[msg.sender].requested_at == 0, "fund: request is open"
+    staked: Tranche = self._staked
+    owned: uint256 = self._owned(msg.sender)
+    assert shares <= owned, "fund: not enough shares"
+    value: uint256 = self._worth_of(shares, staked)
+    assert value > 0, "fund: worth nothing"
+    before: Tranche = self._pending
+    claim: uint256 = self._shares_for(value, before, 0)
+    self._claims[msg.sender] = Claim(shares=owned - shares, generation=staked.generation)
+    self._staked.quote = staked.quote - value
+    self._staked.shares = staked.shares - shares
+    self._pending.quote = before.quote + value
+    self._pending.shares = before.shares + claim
+    self._requests[msg.sender] = Pending(
+        given=Claim(shares=shares, generation=staked.generation),
+        claim=Claim(shares=claim, generation=before.generation),
+        value=value,
+        requested_at=block.timestamp,
     )
+    log IInsuranceFund.UnstakeRequested(
+        staker=msg.sender,
+        shares=shares,
+        value=value,
+        pending_before=before.quote,
+        pending_after=before.quote + value,
+        total_shares_before=staked.shares,
+        total_shares_after=staked.shares - shares,
+    )
+    return value
+
+
+@external
+def unstake(min_quote: uint256) -> uint256:
+    request: Pending = self._requests[msg.sender]
+    assert request.requested_at > 0, "fund: no request"
+    opens_at: uint256 = request.requested_at + UNSTAKE_DELAY
+    assert block.timestamp >= opens_at, "fund: request is too recent"
+    assert block.timestamp <= opens_at + UNSTAKE_WINDOW, "fund: request has expired"
+    held_before: uint256 = self._held()
+    pending_before: uint256 = self._pending.quote
+    paid: uint256 = self._take_request(request)
+    assert paid >= min_quote, "fund: under minimum quote"
+    if paid > 0:
+        self._send(msg.sender, paid)
+    log IInsuranceFund.Unstaked(
+        staker=msg.sender,
+        paid=paid,
+        value=request.value,
+        held_before=held_before,
+        held_after=held_before - paid,
+        pending_before=pending_before,
+        pending_after=self._pending.quote,
+    )
+    return paid
+
+
+@external
+def cancel_request() -> uint256:
+    request: Pending = self._requests[msg.sender]
+    assert request.requested_at > 0, "fund: no request"
+    owed: uint256 = self._uncollected()
+    pending_before: uint256 = self._pending.quote
+    quote: uint256 = self._take_request(request)
+    staked: Tranche = self._staked
+    given: uint256 = self._as_of(request.given, staked.generation)
+    shares: uint256 = min(given, self._shares_for(quote, staked, owed))
+    self._add(msg.sender, quote, shares)
+    log IInsuranceFund.RequestEnded(
+        staker=msg.sender,
+        quote=quote,
+        shares_given=given,
+        shares_kept=shares,
+        uncollected=owed,
+        pending_before=pending_before,
+        pending_after=self._pending.quote,
+        total_shares_before=staked.shares,
+        total_shares_after=staked.shares + shares,
+    )
+    return shares
 
 
 @external
 def collect(venue_address: address) -> uint256:
-    assert self.registered[venue_address], "fund: venue not registered"
+    assert self.allotment[venue_address] > 0, "fund: venue not registered"
     # The change of our own balance, whatever the venue answers.
     tokens_before: uint256 = staticcall IERC20(QUOTE).balanceOf(self)
     extcall IPerpVenue(venue_address).pay_fund()
     received: uint256 = staticcall IERC20(QUOTE).balanceOf(self) - tokens_before
     assert received > 0, "fund: nothing to collect"
-    held_before: uint256 = self.held
-    self.held = held_before + received
+    held_before: uint256 = self._held()
+    assert held_before + received <= MAX_QUOTE, "fund: too much quote"
+    drawn_before: uint256 = self.drawn[venue_address]
+    drawn_after: uint256 = drawn_before - min(drawn_before, received)
+    self._staked.quote += received
+    self.drawn[venue_address] = drawn_after
     log IInsuranceFund.RevenueCollected(
         venue=venue_address,
         quote=received,
         held_before=held_before,
         held_after=held_before + received,
+        drawn_before=drawn_before,
+        drawn_after=drawn_after,
     )
     return received
 
@@ -90,17 +252,26 @@ def cover(amount: uint256) -> uint256:
     paid: uint256 = min(amount, self._limit(msg.sender))
     if paid == 0:
         return 0
-    held_before: uint256 = self.held
-    self.held = held_before - paid
-    assert extcall IERC20(QUOTE).transfer(
-        msg.sender, paid, default_return_value=True
-    ), "fund: transfer failed"
+    held_before: uint256 = self._held()
+    pending_before: uint256 = self._pending.quote
+    pending_loss: uint256 = fixed_point.mul_div_up(paid, pending_before, held_before)
+    drawn_before: uint256 = self.drawn[msg.sender]
+    self.drawn[msg.sender] = drawn_before + paid
+    if pending_loss > 0:
+        self._pending = self._reduced(self._pending, pending_loss, True)
+    if paid > pending_loss:
+        self._staked = self._reduced(self._staked, paid - pending_loss, False)
+    self._send(msg.sender, paid)
     log IInsuranceFund.Covered(
         venue=msg.sender,
         asked=amount,
         paid=paid,
         held_before=held_before,
         held_after=held_before - paid,
+        pending_before=pending_before,
+        pending_after=pending_before - pending_loss,
+        drawn_before=drawn_before,
+        drawn_after=drawn_before + paid,
     )
     return paid
 
@@ -109,13 +280,21 @@ def cover(amount: uint256) -> uint256:
 
 
 @external
-def register(venue_address: address, allowed: bool):
+def register(venue_address: address, allotment: uint256):
     ownable._check_owner()
     assert venue_address != empty(address), "fund: zero address"
-    before: bool = self.registered[venue_address]
-    self.registered[venue_address] = allowed
+    before: uint256 = self.allotment[venue_address]
+    self.allotment[venue_address] = allotment
+    if before == 0 and allotment > 0:
+        assert len(self._venues) < MAX_VENUES, "fund: too many venues"
+        self._venues.append(venue_address)
+    elif before > 0 and allotment == 0:
+        self._strike_off(venue_address)
     log IInsuranceFund.VenueRegistered(
-        venue=venue_address, registered_before=before, registered_after=allowed
+        venue=venue_address,
+        allotment_before=before,
+        allotment_after=allotment,
+        drawn=self.drawn[venue_address],
     )
 
 
@@ -124,17 +303,261 @@ def register(venue_address: address, allowed: bool):
 
 @external
 @view
+def held() -> uint256:
+    return self._held()
+
+
+@external
+@view
+def pending() -> uint256:
+    return self._pending.quote
+
+
+@external
+@view
+def uncollected() -> uint256:
+    return self._uncollected()
+
+
+@external
+@view
+def total_shares() -> uint256:
+    return self._staked.shares
+
+
+@external
+@view
+def shares_of(owner: address) -> uint256:
+    return self._owned(owner)
+
+
+@external
+@view
+def worth(owner: address) -> uint256:
+    return self._worth_of(self._owned(owner), self._staked)
+
+
+@external
+@view
+def preview_stake(quote: uint256) -> uint256:
+    return self._shares_for(quote, self._staked, self._uncollected())
+
+
+@external
+@view
+def request_of(owner: address) -> IInsuranceFund.Request:
+    request: Pending = self._requests[owner]
+    if request.requested_at == 0:
+        return empty(IInsuranceFund.Request)
+    pending: Tranche = self._pending
+    claim: uint256 = self._as_of(request.claim, pending.generation)
+    return IInsuranceFund.Request(
+        shares=self._as_of(request.given, self._staked.generation),
+        value=request.value,
+        worth=min(request.value, self._worth_of(claim, pending)),
+        opens_at=request.requested_at + UNSTAKE_DELAY,
+        expires_at=request.requested_at + UNSTAKE_DELAY + UNSTAKE_WINDOW,
+    )
+
+
+@external
+@view
 def available(venue_address: address) -> uint256:
     return self._limit(venue_address)
 
 
-# Internals
+@external
+@view
+def venues() -> DynArray[address, MAX_VENUES]:
+    return self._venues
+
+
+# Internals: shares
+
+
+@internal
+@pure
+def _shares_for(quote: uint256, tranche: Tranche, owed: uint256) -> uint256:
+    """
+    @dev quote * (shares + V) / (tranche's quote + owed + 1), down.
+    """
+    return fixed_point.mul_div_down(quote, tranche.shares + VIRTUAL, tranche.quote + owed + 1)
+
+
+@internal
+@pure
+def _worth_of(shares: uint256, tranche: Tranche) -> uint256:
+    """
+    @dev shares * (tranche's quote + 1) / (shares of all + V), down; never over its quote.
+    """
+    return fixed_point.mul_div_down(shares, tranche.quote + 1, tranche.shares + VIRTUAL)
+
+
+@internal
+@pure
+def _as_of(claim: Claim, generation: uint256) -> uint256:
+    """
+    @dev A claim in units of a later generation, down.
+    """
+    return claim.shares // SPLIT**min(generation - claim.generation, MAX_SPLITS)
+
+
+@internal
+@view
+def _owned(owner: address) -> uint256:
+    return self._as_of(self._claims[owner], self._staked.generation)
+
+
+@internal
+def _stake(owner: address, quote: uint256, min_shares: uint256) -> uint256:
+    """
+    @dev The caller pays, the owner gets the shares.
+    """
+    assert quote > 0, "fund: zero amount"
+    owed: uint256 = self._uncollected()
+    before: Tranche = self._staked
+    shares: uint256 = self._shares_for(quote, before, owed)
+    assert shares > 0, "fund: zero shares"
+    assert shares >= min_shares, "fund: under minimum shares"
+    held_before: uint256 = self._held()
+    self._add(owner, quote, shares)
+    assert extcall IERC20(QUOTE).transferFrom(
+        msg.sender, self, quote, default_return_value=True
+    ), "fund: transfer failed"
+    log IInsuranceFund.Staked(
+        staker=owner,
+        payer=msg.sender,
+        quote=quote,
+        shares=shares,
+        uncollected=owed,
+        held_before=held_before,
+        held_after=held_before + quote,
+        total_shares_before=before.shares,
+        total_shares_after=before.shares + shares,
+    )
+    return shares
+
+
+@internal
+def _add(owner: address, quote: uint256, shares: uint256):
+    """
+    @dev `quote` becomes staked, and `shares` of it the owner's.
+    """
+    staked: Tranche = self._staked
+    assert self._held() + quote <= MAX_QUOTE, "fund: too much quote"
+    self._claims[owner] = Claim(shares=self._owned(owner) + shares, generation=staked.generation)
+    self._staked.quote = staked.quote + quote
+    self._staked.shares = staked.shares + shares
+
+
+@internal
+def _take_request(request: Pending) -> uint256:
+    """
+    @dev Ends the caller's request and takes what it is worth out of the pending tranche. What
+         rounding leaves behind the last one is the stakers'.
+    """
+    pending: Tranche = self._pending
+    claim: uint256 = self._as_of(request.claim, pending.generation)
+    quote: uint256 = min(request.value, self._worth_of(claim, pending))
+    left: uint256 = pending.quote - quote
+    self._requests[msg.sender] = empty(Pending)
+    self._pending.shares = pending.shares - claim
+    if pending.shares == claim and left > 0:
+        self._staked.quote += left
+        left = 0
+    self._pending.quote = left
+    return quote
+
+
+@internal
+def _reduced(tranche: Tranche, loss: uint256, pending: bool) -> Tranche:
+    """
+    @dev The tranche after a loss, with a million claims to one until each is worth at least a
+         millionth of the first price.
+    """
+    after: Tranche = tranche
+    after.quote -= loss
+    for _: uint256 in range(MAX_SPLITS):
+        if after.shares + VIRTUAL <= VIRTUAL * SPLIT * (after.quote + 1):
+            break
+        after.shares //= SPLIT
+        after.generation += 1
+    if after.generation > tranche.generation:
+        log IInsuranceFund.SharesConsolidated(
+            pending=pending,
+            quote=after.quote,
+            generation_before=tranche.generation,
+            generation_after=after.generation,
+            shares_before=tranche.shares,
+            shares_after=after.shares,
+        )
+    return after
+
+
+# Internals: venues
 
 
 @internal
 @view
 def _limit(venue_address: address) -> uint256:
     """
-    @dev What this venue may draw now: everything, or nothing for a stranger.
+    @dev What this venue may draw now; nothing for a stranger.
     """
-    return self.held if self.registered[venue_address] else 0
+    allotment: uint256 = self.allotment[venue_address]
+    return min(self._held(), allotment - min(allotment, self.drawn[venue_address]))
+
+
+@internal
+@view
+def _uncollected() -> uint256:
+    """
+    @dev What venues say they owe. Each is believed up to the tokens it has and its allotment,
+         which is what it could take anyway; one that does not answer owes nothing. With too
+         little gas left an honest one would not answer either, and shares would be cheap.
+    """
+    total: uint256 = 0
+    for venue_address: address in self._venues:
+        assert msg.gas >= 2 * READ_GAS, "fund: too little gas"
+        called: bool = False
+        answer: Bytes[STATE_SIZE] = b""
+        called, answer = raw_call(
+            venue_address,
+            method_id("state()"),
+            max_outsize=STATE_SIZE,
+            gas=READ_GAS,
+            is_static_call=True,
+            revert_on_failure=False,
+        )
+        if called and len(answer) == STATE_SIZE:
+            believed: uint256 = staticcall IERC20(QUOTE).balanceOf(venue_address)
+            believed += min(self.allotment[venue_address], MAX_QUOTE)
+            claim: uint256 = convert(slice(answer, STATE_SIZE - 32, 32), uint256)
+            total += min(claim, believed)
+    return total
+
+
+@internal
+def _strike_off(venue_address: address):
+    """
+    @dev Takes a venue off the list; the last one gets its place.
+    """
+    last: address = self._venues.pop()
+    for i: uint256 in range(len(self._venues), bound=MAX_VENUES):
+        if self._venues[i] == venue_address:
+            self._venues[i] = last
+
+
+# Internals: tokens
+
+
+@internal
+@view
+def _held() -> uint256:
+    return self._staked.quote + self._pending.quote
+
+
+@internal
+def _send(receiver: address, quote: uint256):
+    assert extcall IERC20(QUOTE).transfer(
+        receiver, quote, default_return_value=True
+    ), "fund: transfer failed"

@@ -199,7 +199,13 @@ def _deploy_market(builder: _Builder, settings: Settings) -> None:
     )
     tokens = builder["Asset"], builder["Quote"]
     builder.create("SpotMarket", "SpotMarket", *tokens, settings.spot_fee_wad)
-    builder.create("InsuranceFund", "InsuranceFund", builder["Quote"])
+    builder.create(
+        "InsuranceFund",
+        "InsuranceFund",
+        builder["Quote"],
+        settings.unstake_delay_secs,
+        settings.unstake_window_secs,
+    )
     builder.create("LiquidityPool", "LiquidityPool", *tokens, builder["PriceOracle"])
     venue_terms = settings.venue_terms or terms.venue_terms(*_decimals(builder))
     builder.create("LiquidationRules", "LiquidationRules", *tokens, venue_terms.words())
@@ -237,7 +243,8 @@ def _deploy_vault(builder: _Builder, settings: Settings) -> None:
 def _wire(builder: _Builder, settings: Settings) -> None:
     """Tell each part of its partner, once; `verify_deployment` checks the result."""
     builder.send("LiquidityPool", "set_venue", builder["PerpVenue"])
-    builder.send("InsuranceFund", "register", builder["PerpVenue"], True)
+    fund_allotment = settings.fund_allotment * 10 ** _decimals(builder)[1]
+    builder.send("InsuranceFund", "register", builder["PerpVenue"], fund_allotment)
     builder.send("HedgeBook", "set_vault", builder["HedgeVault"])
     builder.send("HedgeBook", "add_venue", builder["PerpVenue"], settings.allotment_bps)
     builder.say("  wired")

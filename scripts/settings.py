@@ -94,6 +94,9 @@ class Settings(_Record):
     max_hedge_ratio_bps: int = terms.MAX_HEDGE_RATIO_BPS
     base_charge_bps: int | None = None  # by default the least that the book accepts
     allotment_bps: int = terms.ALLOTMENT_BPS
+    fund_allotment: int = Field(default=terms.FUND_ALLOTMENT, gt=0)  # whole quote tokens
+    unstake_delay_secs: int = terms.UNSTAKE_DELAY_SECS
+    unstake_window_secs: int = terms.UNSTAKE_WINDOW_SECS
     venue_terms: VenueTerms | None = None  # by default `terms.venue_terms`
     limits: Limits | None = None  # by default `terms.limits`
     seeds: Seeds | None = None  # nothing is seeded

@@ -21,6 +21,9 @@ HEDGE_RATIO_BPS: Final = 10_000  # no econometric ratio beats 1:1 on the same co
 MIN_HEDGE_RATIO_BPS: Final = 5_000  # under it the name "hedged" would mislead
 MAX_HEDGE_RATIO_BPS: Final = 10_500  # minimum-variance ratios stay within 1 % of 1
 ALLOTMENT_BPS: Final = 8_000  # of NAV at the only venue; a halved price leaves 70 % there
+FUND_ALLOTMENT: Final = 1_000_000  # whole quote; what one venue may cost the stakers
+UNSTAKE_DELAY_SECS: Final = 604_800  # a week: a crash and its liquidations are over by then
+UNSTAKE_WINDOW_SECS: Final = 172_800  # two days to be paid, without a free exit option
 SPOT_FEE_WAD: Final = 5 * BASIS_POINT  # the usual tier for ETH against USDC
 MAX_DEVIATION_BPS: Final = 200  # of feeds that each may lag by 50 bp, twice over
 

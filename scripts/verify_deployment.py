@@ -206,7 +206,7 @@ def _wiring(deployment: Deployment) -> list[Finding]:
     ]
     return [
         *found,
-        _same("InsuranceFund", "venue registered", at["InsuranceFund"].registered(venue), True),
+        _same("InsuranceFund", "venues", list(at["InsuranceFund"].venues()), [venue]),
         _same("HedgeBook", "number of venues", at["HedgeBook"].venue_count(), 1),
         _same("HedgeBook", "venue 0", str(at["HedgeBook"].venues(0)), venue),
         _true("LiquidityPool", "holds the tokens of its ledger", _pool_is_covered(at)),
@@ -244,6 +244,8 @@ def _limits(deployment: Deployment) -> list[Finding]:
     terms = deployment["LiquidationRules"].arguments[2]
     now = int(state["hedge_ratio_bps"])
     least = mul_div_up(now, int(oracle.deviation_thresholds_bps()), BPS)
+    fund = contract(deployment, "InsuranceFund")
+    drawn, allotment = int(fund.drawn(venue.address)), int(fund.allotment(venue.address))
     thresholds = int(oracle_arguments[0][2]) + int(oracle_arguments[2][2])
     found = [
         _same("LiquidationRules", "terms", rules.terms(), terms),
@@ -254,6 +256,7 @@ def _limits(deployment: Deployment) -> list[Finding]:
         _same("PriceOracle", "thresholds", oracle.deviation_thresholds_bps(), thresholds),
         _true("HedgeBook", "hedge ratio inside its bounds", low <= now <= high),
         _true("HedgeVault", "base charge covers the feeds", vault.base_charge_bps() >= least),
+        _true("InsuranceFund", "draws within an allotment", 0 <= drawn <= allotment > 0),
         _true("HedgeBook", "allotment up to 100 %", 0 < book.allotment_bps(venue.address) <= BPS),
     ]
     if now != int(ratio):

@@ -236,7 +236,7 @@ class Twins:
             address=str(chain.venue.address),
         )
         self.pool.set_venue(owner, self.venue)
-        self.fund.register(owner, self.venue.address, True)
+        self.fund.register(owner, self.venue, market_world.MAX_UINT)
         self.spot = SpotMarket(SPOT_FEE_WAD, owner)
         self.say: Callable[[str], object] = lambda _: None  # hears every call
         self.calls: Counter[str] = Counter()
@@ -345,11 +345,39 @@ class Twins:
             lambda: self.fund.donate(quote),
         )
 
-    def register(self, who: str, allowed: bool) -> bool:
+    def stake(self, who: str, quote: int, min_shares: int = 0) -> bool:
+        return self.call(
+            "stake",
+            lambda: self.world.fund.stake(quote, min_shares, sender=who),
+            lambda: self.fund.stake(who, quote, min_shares),
+        )
+
+    def request_unstake(self, who: str, shares: int) -> bool:
+        return self.call(
+            "request_unstake",
+            lambda: self.world.fund.request_unstake(shares, sender=who),
+            lambda: self.fund.request_unstake(who, shares, at=self.now),
+        )
+
+    def unstake(self, who: str, min_quote: int = 0) -> bool:
+        return self.call(
+            "unstake",
+            lambda: self.world.fund.unstake(min_quote, sender=who),
+            lambda: self.fund.unstake(who, min_quote, at=self.now),
+        )
+
+    def cancel_request(self, who: str) -> bool:
+        return self.call(
+            "cancel_request",
+            lambda: self.world.fund.cancel_request(sender=who),
+            lambda: self.fund.cancel_request(who),
+        )
+
+    def register(self, who: str, allotment: int) -> bool:
         return self.call(
             "register",
-            lambda: self.world.fund.register(self.venue.address, allowed, sender=who),
-            lambda: self.fund.register(who, self.venue.address, allowed),
+            lambda: self.world.fund.register(self.venue.address, allotment, sender=who),
+            lambda: self.fund.register(who, self.venue, allotment),
         )
 
     def provide(self, who: str, quote: int, min_shares: int = 0) -> bool:
@@ -428,12 +456,28 @@ class Twins:
         assert (words.word("quote_held"), words.word("assets_held")) == pool.holdings()
         assert words.word("total_shares") == pool.total_shares
         assert words.word("shares_of", owner) == pool.shares_of.get(owner, 0)
-        assert self.words["fund"].word("held") == self.fund.held
-        registered = self.words["fund"].word("registered", self.venue.address)
-        assert bool(registered) is self.fund.registered[self.venue.address]
+        self._compare_fund()
         spot = self.words["spot"]
         reserves = (spot.word("_assets_reserve"), spot.word("_quote_reserve"))
         assert reserves == self.spot.reserves()
+
+    def _compare_fund(self) -> None:
+        words, fund, venue = self.words["fund"], self.fund, self.venue.address
+        for name, tranche in (("_staked", fund.staked), ("_pending", fund.pending)):
+            stored = tuple(words.word(name, offset=i) for i in range(3))
+            assert stored == (tranche.quote, tranche.shares, tranche.generation), name
+        assert words.word("allotment", venue) == fund.allotment[venue]
+        assert words.word("drawn", venue) == fund.drawn.get(venue, 0)
+        for owner in (*self.traders, fund.address):
+            claim = tuple(words.word("_claims", owner, i) for i in range(2))
+            assert claim == tuple(fund.claims.get(owner, (0, 0))), owner
+            request = tuple(words.word("_requests", owner, i) for i in range(6))
+            expected = fund.requests.get(owner)
+            assert request == (
+                (0,) * 6
+                if expected is None
+                else (*expected.given, *expected.claim, expected.value, expected.requested_at)
+            ), owner
 
     def _compare_tokens(self) -> None:
         """Held = sum of accounts + pool + fund, in the model; the same tokens on chain."""
@@ -455,6 +499,13 @@ class Twins:
     def compare_getters(self) -> None:
         """Compare what the views say of storage."""
         owners = [*self.traders, self.pool.address]
+        for owner in (*self.traders, self.fund.address):
+            views = self.world.fund
+            assert views.shares_of(owner) == self.fund.shares_of(owner)
+            assert views.worth(owner) == self.fund.worth(owner)
+            assert plain(views.request_of(owner)) == tuple(self.fund.request_of(owner))
+        assert views.uncollected() == self.fund.uncollected()
+        assert views.available(self.venue.address) == self.fund.available(self.venue.address)
         accounts, state, reserves, short, ledgers = self.reader.stored(
             self.venue.address, self.chain_spot.address, self.world.owner, owners
         )

@@ -19,6 +19,8 @@ from tests.market_world import MAX_UINT, deploy_feed, deploy_oracle, deploy_toke
 WAD = 10**18
 FEED_UNIT = 10**8
 BP = 10**14  # one basis point, WAD
+FUND_DELAY = 7 * 86_400  # seconds from a request until a staker is paid
+FUND_WINDOW = 2 * 86_400  # seconds from then until the request expires
 MINTED = 10**12  # whole tokens that `actor` gets of each
 TERM_NAMES = (
     "skew_scale",
@@ -193,12 +195,12 @@ def world(
     asset_feed = deploy_feed(int(Decimal(str(price)) * FEED_UNIT))
     quote_feed = deploy_feed(FEED_UNIT)
     oracle = deploy_oracle(asset_feed, quote_feed)
-    fund = deployer("InsuranceFund.vy").deploy(quote.address)
+    fund = deployer("InsuranceFund.vy").deploy(quote.address, FUND_DELAY, FUND_WINDOW)
     pool = deployer("LiquidityPool.vy").deploy(asset.address, quote.address, oracle.address)
     terms = default_terms(asset_decimals, quote_decimals) | changes
     venue = deploy_venue((asset, quote, oracle, pool, fund), terms)
     pool.set_venue(venue.address)
-    fund.register(venue.address, True)
+    fund.register(venue.address, MAX_UINT)
     owner = str(boa.env.eoa)
     unit = 10**quote_decimals
     quote.mint(owner, 2 * MINTED * unit)

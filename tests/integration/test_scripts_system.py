@@ -243,7 +243,8 @@ def test_verify__code_on_chain_replaced__found(world):
 @pytest.mark.parametrize(
     ("name", "method", "arguments", "found"),
     [
-        ("InsuranceFund", "register", ("PerpVenue", False), "venue registered is False"),
+        ("InsuranceFund", "register", ("PerpVenue", 0), "not true: draws within an allotment"),
+        ("InsuranceFund", "register", ("Quote", 1), "venues is"),
         ("HedgeBook", "set_keeper", ("Quote",), "keeper is 0x"),
         ("HedgeBook", "set_guardian", ("Quote",), "guardian is 0x"),
         ("HedgeBook", "set_allotment", ("PerpVenue", 0), "not true: allotment up to 100 %"),

@@ -68,6 +68,9 @@ class Markets(RuleBasedStateMachine):
         if insurance:
             twins.donate(owner, insurance * self.lot // 10)
         twins.spot_seed(owner, chain.assets(200), 200 * self.lot)
+        twins.stake(twins.traders[0], liquidity * self.lot // 7)
+        twins.stake(twins.traders[1], self.lot + 1)
+        twins.request_unstake(twins.traders[1], twins.fund.shares_of(twins.traders[1]) // 2)
         for i, size in enumerate(sizes):
             margin = abs(size) // 4 + 3
             if i % 2:
@@ -88,6 +91,8 @@ class Markets(RuleBasedStateMachine):
                 loans=venue.debt > 0,
                 backstop=venue.account(self.twins.pool.address).size != 0,
                 inventory=self.twins.pool.assets_held + venue.pool_assets > 0,
+                pending=self.twins.fund.pending.quote > 0,
+                consolidated=self.twins.fund.staked.generation > 0,
                 shortfall=any(each.quote for each in venue.shortfalls.values()),
             )
             self.anchor.__exit__(None, None, None)
@@ -223,6 +228,35 @@ class Markets(RuleBasedStateMachine):
         else:
             twins.spot_sell(account, size, twins.spot.quote_sell(size))
 
+    @rule(
+        who=whos,
+        what=st.sampled_from(["stake", "request", "cancel", "unstake"]),
+        percent=percents,
+        allotment=st.integers(0, 5_000),
+    )
+    def insure(self, who: int, what: str, percent: int, allotment: int) -> None:
+        """Stakers come and go; the owner changes the allotment now and then."""
+        twins, me = self.twins, self.twins.traders[who]
+        fund = twins.fund
+        shares = fund.shares_of(me) * percent // 100
+        open_at = fund.request_of(me).opens_at
+        if percent < 10:
+            twins.register(twins.world.owner, (allotment * self.lot) or 2**255)
+        if open_at and what == "cancel":
+            twins.cancel_request(me)
+        elif open_at:
+            if what == "unstake" and open_at > twins.now:
+                twins.wait(open_at - twins.now + percent * 1_700)
+            if open_at <= twins.now <= fund.request_of(me).expires_at:
+                twins.unstake(me)
+            elif twins.now > open_at or self.patient():
+                twins.unstake(me)
+                twins.cancel_request(me)
+        elif what != "stake" and fund.staked.worth_of(shares):
+            twins.request_unstake(me, shares)
+        elif fund.preview_stake(percent * self.lot // 3 + 1):
+            twins.stake(me, percent * self.lot // 3 + 1)
+
     # The owner
 
     @rule(percent=st.integers(-40, 60).filter(bool))
@@ -321,7 +355,7 @@ class Markets(RuleBasedStateMachine):
         """Make calls at random: hypothesis prefers few steps, and losses need many."""
         chance = random.Random(seed)
         for _ in range(calls):
-            self.once(chance, chance.randrange(12))
+            self.once(chance, chance.randrange(14))
 
     def once(self, chance: random.Random, what: int) -> None:
         who, by, percent = chance.randrange(4), chance.randrange(4), chance.randint(1, 100)
@@ -333,10 +367,8 @@ class Markets(RuleBasedStateMachine):
                 self.trade(who, share, chance.randint(1, 6))
             case 3:
                 self.close(who, chance.random() < 0.5)
-            case 4:
-                self.withdraw_assets(who, percent)
-            case 5:
-                self.withdraw_quote(who, percent)
+            case 4 | 5:
+                (self.withdraw_assets if what == 4 else self.withdraw_quote)(who, percent)
             case 6 | 7:
                 self.crash(who, by, chance.randrange(5))
             case 8:
@@ -345,6 +377,9 @@ class Markets(RuleBasedStateMachine):
                 self.wait(chance.randint(1, 100_000))
             case 10:
                 self.provide(chance.choice((-20, -5, 10, 40)))
+            case 11 | 12:
+                what = chance.choice(("stake", "request", "cancel", "unstake"))
+                self.insure(who, what, percent, chance.randint(0, 500))
             case _:
                 size = chance.randint(-(10**6), 10**6)
                 self.views(who, size, chance.randint(2_000, 30_000), 48_000)

@@ -9,7 +9,7 @@ It agrees with the contracts to the unit: same inputs, same outputs, same state,
 
 from __future__ import annotations
 
-from keeper.simulation.reference.insurance_fund import InsuranceFund
+from keeper.simulation.reference.insurance_fund import MAX_QUOTE, InsuranceFund
 from keeper.simulation.reference.liquidation_rules import LiquidationRules, Outcome
 from keeper.simulation.reference.liquidity_pool import LiquidityPool, Oracle
 from keeper.simulation.reference.oracle import Feed, Price, PriceOracle, Round, Source
@@ -66,5 +66,5 @@ def build(
     fund = InsuranceFund()
     venue = Venue(terms, oracle, pool, fund, at=at)
     pool.set_venue(pool.owner, venue)
-    fund.register(fund.owner, venue.address, True)
+    fund.register(fund.owner, venue, MAX_QUOTE)
     return venue

@@ -135,13 +135,15 @@ class VenueLedger:
             self.pool.quote_held,
             self.pool.assets_held,
             self.pool.total_shares,
-            self.fund.held,
+            *fund,
         ) = saved
+        self.fund.restore(self.address, fund)
         self._accounts.update(self._touched)
 
-    def _outside(self) -> tuple[int, int, int, int]:
+    def _outside(self) -> tuple[int, ...]:
         pool = self.pool
-        return pool.quote_held, pool.assets_held, pool.total_shares, self.fund.held
+        fund = self.fund.checkpoint(self.address)
+        return pool.quote_held, pool.assets_held, pool.total_shares, *fund
 
     # Views
 

@@ -19,7 +19,8 @@ LOT = PRICE * 10**6  # quote worth one asset
 CALLED = ("PerpVenue", "LiquidityPool", "InsuranceFund", "SpotMarket")
 # Said at construction and wiring, or by tokens that fail, which the model has not.
 NOT_MODELLED = re.compile(
-    r"transfer failed|zero address|decimals|of (an)?other|oracle differs"
+    r"transfer failed|zero address|unstake (delay|window)|too little gas|too many venues|"
+    r"decimals|of (an)?other|oracle differs"
     r"|fee over|is zero$|asset is quote"
 )
 
@@ -93,11 +94,34 @@ def pool_of_strangers(twins, owner, alice):
 def fund(twins, owner, alice):
     twins.donate(alice, 0)
     twins.collect()
-    twins.register(alice, False)
-    twins.register(owner, False)
+    twins.register(alice, 0)
+    twins.register(owner, 0)
     twins.collect()
-    twins.register(owner, True)
+    twins.register(owner, 100 * LOT)
     twins.pay_fund(alice)
+    twins.stake(alice, 0)
+    twins.stake(alice, 2**105)
+    twins.stake(alice, LOT, 2**200)
+    twins.unstake(alice)
+    twins.cancel_request(alice)
+    twins.request_unstake(alice, 0)
+    twins.request_unstake(alice, 1)
+    assert twins.stake(alice, 1_000)
+    twins.request_unstake(alice, 1)
+    assert twins.request_unstake(alice, 500 * 10**6)
+    twins.request_unstake(alice, 1)
+    twins.unstake(alice)
+    twins.wait(7 * 86_400)
+    twins.unstake(alice, 501)
+    twins.wait(2 * 86_400 + 1)
+    twins.unstake(alice)
+    assert twins.cancel_request(alice)
+    with boa.env.anchor():  # as if it had earned much
+        twins.fund.staked.quote = 2**90
+        boa.env.set_storage(twins.fund.address, twins.words["fund"].slots["_staked"], 2**90)
+        twins.world.quote.mint(twins.fund.address, 2**90 - 1_000)
+        twins.stake(alice, 1)
+    twins.fund.staked.quote = 1_000
 
 
 def margin(twins, alice):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import boa
 
 from tests.market_world import deployer
-from tests.venue_world import world
+from tests.venue_world import FUND_DELAY, FUND_WINDOW, world
 
 
 def test_donate__anyone__logged() -> None:
@@ -15,7 +15,8 @@ def test_donate__anyone__logged() -> None:
     w.quote.approve(w.fund.address, w.quotes(7), sender=donor)
     w.fund.donate(w.quotes(7), sender=donor)
     event = w.fund.get_logs()[-1]
-    assert (event.donor, event.quote, event.held_before, event.held_after) == (
+    assert event.staker == str(w.fund.address)
+    assert (event.payer, event.quote, event.held_before, event.held_after) == (
         donor,
         w.quotes(7),
         w.quotes(5),
@@ -29,7 +30,7 @@ def test_donate__anyone__logged() -> None:
 def test_cover__registered__pays_what_it_can() -> None:
     w = world(insurance=5)
     venue = str(boa.env.generate_address("another venue"))
-    w.fund.register(venue, True)
+    w.fund.register(venue, w.quotes(9))
     assert w.fund.available(venue) == w.quotes(5)
     assert w.fund.cover(w.quotes(2), sender=venue) == w.quotes(2)
     event = w.fund.get_logs()[-1]
@@ -45,9 +46,9 @@ def test_cover__stranger_or_struck_off__gets_nothing() -> None:
     stranger = w.actor("stranger")
     assert w.fund.cover(1, sender=stranger) == 0
     assert w.fund.available(stranger) == 0
-    w.fund.register(w.venue.address, False)
+    w.fund.register(w.venue.address, 0)
     event = w.fund.get_logs()[-1]
-    assert (event.registered_before, event.registered_after) == (True, False)
+    assert (event.allotment_before, event.allotment_after) == (2**256 - 1, 0)
     assert w.fund.available(w.venue.address) == 0
     assert w.fund.held() == w.quotes(5)
 
@@ -55,11 +56,11 @@ def test_cover__stranger_or_struck_off__gets_nothing() -> None:
 def test_register__only_owner() -> None:
     w = world()
     with boa.reverts("ownable: caller is not the owner"):
-        w.fund.register(w.venue.address, True, sender=w.actor("stranger"))
+        w.fund.register(w.venue.address, 1, sender=w.actor("stranger"))
     with boa.reverts("fund: zero address"):
-        w.fund.register("0x" + "00" * 20, True)
+        w.fund.register("0x" + "00" * 20, 1)
     with boa.reverts("fund: zero address"):
-        deployer("InsuranceFund.vy").deploy("0x" + "00" * 20)
+        deployer("InsuranceFund.vy").deploy("0x" + "00" * 20, FUND_DELAY, FUND_WINDOW)
 
 
 def test_collect__share_of_fees__moves_to_the_fund() -> None:
