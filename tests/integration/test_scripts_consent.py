@@ -95,6 +95,17 @@ def test_withdraw__no__nothing_is_sent(public, asked):
     assert (len(questions), nonce(public)) == (1, before)
 
 
+def test_stake__no__nothing_is_sent(public, asked):
+    from scripts import calls, stake
+
+    account = public.account(5)
+    calls.send(account, public.at("Quote").mint, account, 10**6, doing="the tokens")
+    before, questions = nonce(public), asked("n")
+    with pytest.raises(SystemExit):
+        stake.main("1", "alice")
+    assert (len(questions), nonce(public)) == (1, before)
+
+
 def test_set_hedge_ratio__no__nothing_is_sent(public, asked, monkeypatch):
     from brownie import accounts as brownie_accounts
 

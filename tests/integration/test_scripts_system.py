@@ -546,3 +546,60 @@ def test_status__account_without_shares__says_so(world):
 
     (line,) = status.holding(world.deployment, world.account(9))
     assert line.endswith("has no shares")
+
+
+# --- stake -----------------------------------------------------------------
+
+
+@pytest.fixture
+def staked(world):
+    """A thousand of quote staked by the depositor's account."""
+    from scripts import calls, stake
+
+    account, token = world.account(DEPOSITOR), world.at("Quote")
+    calls.send(account, token.mint, account, 1_500 * 10**6, doing="the tokens")
+    stake.check(world.deployment, account, 1_000 * 10**6)
+    shares = stake.stake(world.deployment, account, 1_000 * 10**6, 10**15)
+    assert shares == 1_000 * 10**12
+    return world, account
+
+
+def test_stake__request_wait_and_unstake__paid(staked, monkeypatch, capsys):
+    from scripts import stake
+
+    world, account = staked
+    monkeypatch.setattr(stake, "current", lambda: world.deployment)
+    stake.request("400")
+    assert "asks to leave with 400 tUSDC" in capsys.readouterr().out
+    assert any("Leaving  400 tUSDC" in line for line in stake.lines(world.deployment, account))
+    world.pass_time(7 * DAY_SECS)
+    stake.unstake()
+    assert world.at("Quote").balanceOf(account) == 900 * 10**6
+    stake.request("all")
+    stake.cancel()
+    stake.status()
+    assert "Staked   600 tUSDC" in capsys.readouterr().out
+
+
+def test_stake__what_cannot_work__said_in_plain_words(staked):
+    from scripts import calls, stake
+    from scripts.calls import ScriptError
+
+    world, account = staked
+    here, fund = world.deployment, world.at("InsuranceFund")
+    with pytest.raises(ScriptError, match="has only 500 tUSDC"):
+        stake.check(here, account, 501 * 10**6)
+    with pytest.raises(ScriptError, match="has only 1,000 tUSDC in the fund"):
+        stake.shares_to_leave(here, account, 1_001 * 10**6)
+    with pytest.raises(ScriptError, match="has nothing in the fund"):
+        stake.shares_to_leave(here, world.account(9), None)
+    with pytest.raises(ScriptError, match="has not asked to leave"):
+        stake.check_unstake(here, account)
+    calls.send(account, fund.request_unstake, 10**12, doing="the request")
+    with pytest.raises(ScriptError, match="has asked to leave already"):
+        stake.shares_to_leave(here, account, None)
+    with pytest.raises(ScriptError, match="payment opens at 20"):
+        stake.check_unstake(here, account)
+    world.pass_time(9 * DAY_SECS + 60)
+    with pytest.raises(ScriptError, match="the request expired at 20"):
+        stake.check_unstake(here, account)
