@@ -89,7 +89,7 @@ STATE_SIZE: constant(uint256) = 320  # bytes of IPerpVenue.MarketState; the fund
 DAY: constant(uint256) = 86_400  # seconds
 MIN_DELAY: constant(uint256) = DAY  # a loss in flight takes hours to be liquidated
 MAX_DELAY: constant(uint256) = 90 * DAY
-MIN_WINDOW: constant(uint256) = DAY // 24  # a congested chain
+MIN_WINDOW: constant(uint256) = 3_600  # a congested chain
 MAX_WINDOW: constant(uint256) = 30 * DAY  # longer would be leaving at will
 
 QUOTE: public(immutable(address))
@@ -399,7 +399,8 @@ def _as_of(claim: Claim, generation: uint256) -> uint256:
     """
     @dev A claim in units of a later generation, down.
     """
-    return claim.shares // SPLIT**min(generation - claim.generation, MAX_SPLITS)
+    splits: uint256 = min(generation - claim.generation, MAX_SPLITS)
+    return fixed_point.mul_div_down(claim.shares, 1, SPLIT**splits)
 
 
 @internal
@@ -480,7 +481,7 @@ def _reduced(tranche: Tranche, loss: uint256, pending: bool) -> Tranche:
     for _: uint256 in range(MAX_SPLITS):
         if after.shares + VIRTUAL <= VIRTUAL * SPLIT * (after.quote + 1):
             break
-        after.shares //= SPLIT
+        after.shares = fixed_point.mul_div_down(after.shares, 1, SPLIT)
         after.generation += 1
     if after.generation > tranche.generation:
         log IInsuranceFund.SharesConsolidated(

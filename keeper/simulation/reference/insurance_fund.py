@@ -43,8 +43,8 @@ class Claim(NamedTuple):
 
     def as_of(self, generation: int) -> int:
         """Return them in units of a later generation, down."""
-        divisor: int = SPLIT ** min(generation - self.generation, MAX_SPLITS)
-        return self.shares // divisor
+        splits = min(generation - self.generation, MAX_SPLITS)
+        return mul_div_down(self.shares, 1, SPLIT**splits)
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class Tranche:
         """Bear a loss; a million claims become one until each is worth enough."""
         self.quote -= loss
         while self.shares + VIRTUAL > VIRTUAL * SPLIT * (self.quote + 1):
-            self.shares //= SPLIT
+            self.shares = mul_div_down(self.shares, 1, SPLIT)
             self.generation += 1
 
 
