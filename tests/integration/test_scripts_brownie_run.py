@@ -46,7 +46,15 @@ def added_network(kind, home, deployments):
             assert done.returncode == code, done.stdout + done.stderr
             return plain(done.stdout + done.stderr)
 
-        yield run
+        yield node, run
+
+
+def grow(node, blocks=60, secs=300):
+    """Make the chain so long and its blocks so slow that Brownie would cache calls by block."""
+    for _ in range(blocks):
+        node.request("evm_mine")
+    node.request("evm_increaseTime", secs)
+    node.request("evm_mine")
 
 
 def plain(text):
@@ -71,8 +79,9 @@ def test_run__node_started_by_brownie__deploys_and_ends(home, tmp_path, kind):
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_run__added_network__a_depositors_whole_way(home, tmp_path, kind):
-    with added_network(kind, home, tmp_path) as run:
+    with added_network(kind, home, tmp_path) as (node, run):
         run("deploy")
+        grow(node)
         assert re.search(r"\d\d checks, 0 wrong", run("verify_deployment"))
         assert "Done: 1.98" in run("deposit", "main", "2")
         assert "worth 1.99" in run("status")
@@ -82,7 +91,7 @@ def test_run__added_network__a_depositors_whole_way(home, tmp_path, kind):
 
 
 def test_run__what_a_user_can_mend__one_line_and_code_1(home, tmp_path):
-    with added_network("anvil", home, tmp_path) as run:
+    with added_network("anvil", home, tmp_path) as (_, run):
         said = run("deposit", "main", "1", code=1)
         assert "nothing is deployed on chain 31337: run `brownie run deploy`" in said
         run("deploy")
@@ -100,5 +109,5 @@ def test_run__what_a_user_can_mend__one_line_and_code_1(home, tmp_path):
         manifest.write_text(json.dumps(fields))
         said = run("verify_deployment", code=1)
         assert "WRONG  HedgeBook          code hash is not the manifest's" in said
-    with added_network("anvil", home, tmp_path) as run:
+    with added_network("anvil", home, tmp_path) as (_, run):
         assert "this local node is younger than its manifest" in run("status", code=1)
