@@ -380,7 +380,7 @@ class Chain:
             answers = self._provider.make_batch_request(cast("Any", asked))
         except requests.RequestException as fault:
             raise self._unavailable(fault) from fault
-        except (ValueError, TypeError, KeyError) as fault:
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as fault:
             raise ChainUnavailable(f"{self.place} does not speak JSON-RPC") from fault
         if not isinstance(answers, list):
             raise _refused_batch(self.place, answers)

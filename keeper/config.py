@@ -32,7 +32,7 @@ from pydantic import (
 from keeper.errors import ConfigInvalid
 from keeper.guard import Safety
 from keeper.policy import Policy, policy_fault
-from keeper.snapshot import ZERO_ADDRESS, Address
+from keeper.snapshot import Address
 
 GWEI: Final = 10**9
 ETHER: Final = 10**18
@@ -41,12 +41,13 @@ ETHER: Final = 10**18
 def _address(text: str) -> str:
     if not is_hex_address(text):
         raise ValueError("not an address")
-    mixed = text[2:] != text[2:].lower() and text[2:] != text[2:].upper()
-    if mixed and not is_checksum_address(text):
+    digits = text.removeprefix("0x")
+    mixed = digits not in (digits.lower(), digits.upper())
+    if mixed and not is_checksum_address("0x" + digits):
         raise ValueError("wrong checksum, a digit is mistyped")
-    if text.lower() == ZERO_ADDRESS:
+    if int(digits, 16) == 0:
         raise ValueError("is the zero address")
-    return text.lower()
+    return "0x" + text.lower().removeprefix("0x")
 
 
 def _url(text: str) -> str:
@@ -60,6 +61,12 @@ def _url(text: str) -> str:
     except ValueError:
         raise ValueError("port must be a number up to 65535") from None
     return text
+
+
+def _file_name(path: Path) -> Path:
+    if not path.name:  # the folder itself, which is always there
+        raise ValueError("names no file")
+    return path
 
 
 AddressText = Annotated[str, AfterValidator(_address)]
@@ -153,7 +160,7 @@ class JobsSection(Section):
 class SafetySection(Section):
     """`[safety]`: the operator's own limits on sending."""
 
-    kill_file: Path = Path("hedgevault.stop")
+    kill_file: Annotated[Path, AfterValidator(_file_name)] = Path("hedgevault.stop")
     max_price_age_secs: Positive | None = None
     max_reverts_in_row: Positive = 3
     max_sends_an_hour: Positive = 30

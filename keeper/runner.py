@@ -18,7 +18,7 @@ import structlog
 
 from keeper.chain import Reading
 from keeper.deadline import Deadline
-from keeper.errors import ConfigInvalid, Fault, Halt, KeeperError
+from keeper.errors import ConfigInvalid, CorruptAnswer, Fault, Halt, KeeperError
 from keeper.guard import objection
 from keeper.journal import OPEN, Entry, Journal, Tx, TxState
 from keeper.policy import Memory
@@ -226,8 +226,11 @@ class Keeper:
         memory = self._memories.get(vault)
         if memory is None:
             memory = self._journal.memory(vault)
-        decision = decide(snapshot, self._orders.policy, memory)
-        risk = assess(snapshot.vault) if snapshot.vault.price_wad > 0 else None
+        try:
+            decision = decide(snapshot, self._orders.policy, memory)
+            risk = assess(snapshot.vault) if snapshot.vault.price_wad > 0 else None
+        except (ArithmeticError, ValueError) as fault:
+            raise CorruptAnswer(f"vault {vault} has numbers that cannot be: {fault}") from fault
         return Verdict(snapshot=snapshot, memory=memory, decision=decision, risk=risk)
 
     def _act(

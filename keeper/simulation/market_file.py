@@ -26,6 +26,7 @@ from keeper.simulation.market import HOUR_SECS, MarketHour
 
 NEEDED = ("timestamp_utc", "spot", "perp")
 DAY_SECS = 24 * HOUR_SECS
+MIN_PRICE, MAX_PRICE = 1e-4, 1e9  # a feed of 8 decimals still tells a basis point of the least
 MAX_FUNDING_RATE = 0.10  # of notional at one settlement; the worst on file is 0.00375
 
 
@@ -149,6 +150,8 @@ class _Row:
         price = self._number(column)
         if price <= 0:
             raise self.refused(column, f"{'zero' if price == 0 else 'negative'}: {price}")
+        if not MIN_PRICE <= price <= MAX_PRICE:
+            raise self.refused(column, f"not in {MIN_PRICE:g} to {MAX_PRICE:g}: {price:g}")
         return price
 
     def _funding_rate(self) -> float | None:

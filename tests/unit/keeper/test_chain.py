@@ -228,6 +228,8 @@ def test_read__no_base_fee__refused(server, chain):
         (429, "slow down", Throttled, "limits the rate"),
         (502, "bad gateway", ChainUnavailable, "answers HTTP 502"),
         (200, "<html>", ChainUnavailable, "does not speak JSON-RPC"),
+        (200, "[null]", ChainUnavailable, "does not speak JSON-RPC"),
+        (200, "[" * 3_000, ChainUnavailable, "does not speak JSON-RPC"),
         (200, "[]", CorruptAnswer, "got 0 answers"),
         (200, '{"error": {"code": 1, "message": "no"}}', ChainUnavailable, "refuses batches: no"),
     ],

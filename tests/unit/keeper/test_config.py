@@ -44,6 +44,10 @@ def test_load_config__least__fills_the_rest(load, tmp_path):
     assert config.policy.trigger_bps == 150
 
 
+def test_load_config__address_without_prefix__the_same_address(load):
+    assert load(GOOD.replace(VAULT, VAULT[2:])).vaults == (VAULT,)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -63,6 +67,7 @@ def test_load_config__least__fills_the_rest(load, tmp_path):
         ((f'lens = "{LENS}"', ""), "chain.lens: is missing, and no deployment"),
         ((VAULT, "0xzz"), "vaults.0.address: not an address"),
         ((f'[[vaults]]\naddress = "{VAULT}"', ""), "vaults: give at least one"),
+        (("[chain]", '[safety]\nkill_file = ""\n[chain]'), "safety.kill_file: names no file"),
         (("[chain]", "[chain]\nspeed = 3"), "chain.speed: unknown key"),
         (("[chain]", "colour = 1\n[chain]"), "colour: unknown key"),
         (("[chain]", "[chain"), "hedgevault.toml: "),

@@ -14,6 +14,7 @@ from keeper.errors import (
     CallRefused,
     ChainUnavailable,
     ConfigInvalid,
+    CorruptAnswer,
     DeadlineExceeded,
     NonceTaken,
     SendRefused,
@@ -230,6 +231,14 @@ def test_tick__again__holds(bench, chain):
     assert report.sent == []
     assert report.verdicts[0].decision.reason.startswith("drift")
     assert len(chain.sends) == 1
+
+
+def test_tick__numbers_that_cannot_be__recorded_and_told(bench, chain):
+    chain.vault = replace(chain.vault, asset_decimals=1)
+    with pytest.raises(CorruptAnswer, match=f"vault {VAULT} has numbers that cannot be"):
+        bench.tick()
+    assert chain.sends == []
+    assert bench.journal.ticks()[-1]["result"] == "fault"
 
 
 def test_tick__one_canonical_line(bench):

@@ -76,6 +76,8 @@ def test_read__blank_spot__takes_the_perp_at_the_last_basis_and_says_so(tmp_path
         (_replaced(0, "2688.92", ""), 2, "spot", "no spot price stands before it"),
         (_replaced(1, "2526.81", "-2526.81"), 3, "spot", "negative"),
         (_replaced(1, "2526.04", "0"), 3, "perp", "zero"),
+        (_replaced(1, "2526.81", "1e300"), 3, "spot", "not in 0.0001 to"),
+        (_replaced(1, "2526.04", "1e-300"), 3, "perp", "not in 0.0001 to"),
         (_replaced(1, "2526.04", "nan"), 3, "perp", "not finite"),
         (_replaced(1, "2526.04", "inf"), 3, "perp", "not finite"),
         (_replaced(1, "2526.04", ""), 3, "perp", "blank"),
