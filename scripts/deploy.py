@@ -206,7 +206,8 @@ def _deploy_market(builder: _Builder, settings: Settings) -> None:
         settings.unstake_delay_secs,
         settings.unstake_window_secs,
     )
-    builder.create("LiquidityPool", "LiquidityPool", *tokens, builder["PriceOracle"])
+    times = settings.pool_delay_secs, settings.pool_window_secs
+    builder.create("LiquidityPool", "LiquidityPool", *tokens, builder["PriceOracle"], *times)
     venue_terms = settings.venue_terms or terms.venue_terms(*_decimals(builder))
     builder.create("LiquidationRules", "LiquidationRules", *tokens, venue_terms.words())
     parts = ("PriceOracle", "LiquidityPool", "InsuranceFund", "LiquidationRules")
@@ -263,9 +264,12 @@ def _seed(builder: _Builder, settings: Settings, seeds: Seeds) -> None:
     builder.send("Asset", "approve", builder["SpotMarket"], MAX_UINT)
     for spender in ("SpotMarket", "LiquidityPool", "InsuranceFund"):
         builder.send("Quote", "approve", builder[spender], MAX_UINT)
-    builder.send("LiquidityPool", "provide", pool_quote, 0)
+    builder.send("LiquidityPool", "request_provide", pool_quote, 0)
+    builder.send("LiquidityPool", "execute_provide", owner)  # at once, as it is the first
     builder.send("InsuranceFund", "donate", fund_quote)
     builder.send("SpotMarket", "seed", seeds.spot_assets * one_asset, spot_quote)
+    provider = str(accounts.test_account(accounts.ROLES["provider"]))
+    builder.send("Quote", "mint", provider, seeds.provider_quote * one_quote)
     for index in DEPOSITORS:
         depositor = str(accounts.test_account(index))
         builder.send("Asset", "mint", depositor, seeds.depositor_assets * one_asset)

@@ -58,6 +58,7 @@ class Seeds(_Record):
 
     pool_quote: int = 20_000_000  # carries a skew of 4,000 ETH at 2,500
     fund_quote: int = 500_000
+    provider_quote: int = 1_000_000  # for the test account that may provide more
     spot_assets: int = 20_000  # a trade of 100 moves the price by 1 %
     depositor_assets: int = 1_000  # for each of the test accounts 5 to 9
 
@@ -87,6 +88,8 @@ class Settings(_Record):
     quote_witness: Feed | None = None
     max_deviation_bps: int = terms.MAX_DEVIATION_BPS
     spot_fee_wad: int = terms.SPOT_FEE_WAD
+    pool_delay_secs: int = terms.POOL_DELAY_SECS
+    pool_window_secs: int = terms.POOL_WINDOW_SECS
     vault_name: str = Field(default="Hedged Test Ether", max_length=25)
     vault_symbol: str = Field(default="htETH", max_length=5)
     hedge_ratio_bps: int = terms.HEDGE_RATIO_BPS

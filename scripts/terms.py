@@ -25,6 +25,8 @@ FUND_ALLOTMENT: Final = 1_000_000  # whole quote; what one venue may cost the st
 UNSTAKE_DELAY_SECS: Final = 604_800  # a week: a crash and its liquidations are over by then
 UNSTAKE_WINDOW_SECS: Final = 172_800  # two days to be paid, without a free exit option
 SPOT_FEE_WAD: Final = 5 * BASIS_POINT  # the usual tier for ETH against USDC
+POOL_DELAY_SECS: Final = 3_600  # time to liquidate what a leaver knows to be bad
+POOL_WINDOW_SECS: Final = 4 * 3_600  # three heartbeats to be executed in, and no longer to wait
 MAX_DEVIATION_BPS: Final = 200  # of feeds that each may lag by 50 bp, twice over
 
 ASSET_MAX_AGE_SECS: Final = 4_500  # heartbeat of an hour and a quarter more

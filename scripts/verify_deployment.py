@@ -272,7 +272,7 @@ def _pool_is_covered(at: dict[str, Any]) -> bool:
     pool = at["LiquidityPool"]
     quote, assets = pool.holdings()
     held = [int(at[name].balanceOf(pool.address)) for name in ("Quote", "Asset")]
-    return held[0] >= quote and held[1] >= assets
+    return held[0] >= quote + pool.quote_escrowed() and held[1] >= assets
 
 
 def _same(name: str, what: str, actual: Any, expected: Any) -> Finding:

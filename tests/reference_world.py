@@ -32,7 +32,7 @@ from keeper.simulation.reference import (
 from keeper.snapshot import Margin, Market
 from keeper.units import price_divisor
 from tests import market_world
-from tests.venue_world import FEED_UNIT, World, world
+from tests.venue_world import FEED_UNIT, POOL_DELAY, POOL_WINDOW, PRICE_STAND, World, world
 
 ERROR_STRING = bytes.fromhex("08c379a0")
 SPOT_FEE_WAD = 3 * 10**15
@@ -198,7 +198,7 @@ class Twins:
         )
         self.traders = [chain.actor(name) for name in traders]
         for account in (*self.traders, chain.owner):
-            for spender in (self.chain_spot, chain.fund):
+            for spender in (self.chain_spot, chain.fund, chain.pool):
                 market_world.fund(account, spender, chain.asset, chain.quote, amount=2**110)
         self.reader = reader_deployer().deploy()
         self.words = {
@@ -225,7 +225,15 @@ class Twins:
             Source(self.quote_feed, market_world.QUOTE_MAX_AGE, 25),
             market_world.MAX_DEVIATION_BPS,
         )
-        self.pool = LiquidityPool(self.oracle, self.divisor, str(chain.pool.address), owner)
+        self.pool = LiquidityPool(
+            self.oracle,
+            self.divisor,
+            str(chain.pool.address),
+            owner,
+            min_delay=POOL_DELAY,
+            window=POOL_WINDOW,
+            min_holding=10**chain.quote_decimals,
+        )
         self.fund = InsuranceFund(str(chain.fund.address), owner)
         self.venue = Venue(
             Terms(**chain.terms),
@@ -380,19 +388,76 @@ class Twins:
             lambda: self.fund.register(who, self.venue, allotment),
         )
 
-    def provide(self, who: str, quote: int, min_shares: int = 0) -> bool:
+    def request_provide(self, who: str, quote: int, min_shares: int = 0) -> bool:
         return self.call(
-            "provide",
-            lambda: self.world.pool.provide(quote, min_shares, sender=who),
-            lambda: self.pool.provide(who, quote, min_shares, at=self.now),
+            "request_provide",
+            lambda: self.world.pool.request_provide(quote, min_shares, sender=who),
+            lambda: self.pool.request_provide(who, quote, min_shares, at=self.now),
         )
 
-    def remove(self, who: str, shares: int, min_quote: int = 0) -> bool:
+    def execute_provide(self, who: str, by: str | None = None) -> bool:
         return self.call(
-            "remove",
-            lambda: self.world.pool.remove(shares, min_quote, who, sender=who),
-            lambda: self.pool.remove(who, shares, min_quote, who, at=self.now),
+            "execute_provide",
+            lambda: self.world.pool.execute_provide(who, sender=by or who),
+            lambda: self.pool.execute_provide(who, at=self.now),
         )
+
+    def cancel_provide(self, who: str) -> bool:
+        return self.call(
+            "cancel_provide",
+            lambda: self.world.pool.cancel_provide(sender=who),
+            lambda: self.pool.cancel_provide(who),
+        )
+
+    def request_remove(
+        self, who: str, shares: int, min_quote: int = 0, receiver: str | None = None
+    ) -> bool:
+        to = receiver or who
+        return self.call(
+            "request_remove",
+            lambda: self.world.pool.request_remove(shares, min_quote, to, sender=who),
+            lambda: self.pool.request_remove(who, shares, min_quote, to, at=self.now),
+        )
+
+    def execute_remove(self, who: str, by: str | None = None) -> bool:
+        return self.call(
+            "execute_remove",
+            lambda: self.world.pool.execute_remove(who, sender=by or who),
+            lambda: self.pool.execute_remove(who, at=self.now),
+        )
+
+    def cancel_remove(self, who: str) -> bool:
+        return self.call(
+            "cancel_remove",
+            lambda: self.world.pool.cancel_remove(sender=who),
+            lambda: self.pool.cancel_remove(who),
+        )
+
+    def note_price(self) -> bool:
+        return self.call(
+            "note_price", self.world.pool.note_price, lambda: self.pool.note_price(at=self.now)
+        )
+
+    def become_due(self, seconds: int = POOL_DELAY) -> None:
+        """Let requests to the pool become due, at the same answers in a later round."""
+        self.wait(seconds)
+        self.note_price()
+        self.wait(PRICE_STAND, fresh=False)
+
+    def provide(self, who: str, quote: int, min_shares: int = 0) -> bool:
+        """Request, wait as long as one must, and execute, unless refused before."""
+        if not self.request_provide(who, quote, min_shares):
+            return False
+        if self.pool.total_shares:
+            self.become_due()
+        return self.execute_provide(who)
+
+    def remove(self, who: str, shares: int, min_quote: int = 0) -> bool:
+        """Request, wait as long as one must, and execute, unless refused before."""
+        if not self.request_remove(who, shares, min_quote):
+            return False
+        self.become_due()
+        return self.execute_remove(who)
 
     def spot_buy(self, who: str, assets: int, max_quote: int = market_world.MAX_UINT) -> bool:
         return self.call(
@@ -455,7 +520,15 @@ class Twins:
         pool, owner, words = self.pool, self.world.owner, self.words["pool"]
         assert (words.word("quote_held"), words.word("assets_held")) == pool.holdings()
         assert words.word("total_shares") == pool.total_shares
-        assert words.word("shares_of", owner) == pool.shares_of.get(owner, 0)
+        assert words.word("quote_escrowed") == pool.quote_escrowed
+        assert tuple(words.word("noted_price", None, i) for i in range(3)) == pool.noted_price
+        for each in (owner, *self.traders):
+            assert words.word("shares_of", each) == pool.shares_of.get(each, 0)
+            entry = tuple(words.word("provision_of", each, i) for i in range(6))
+            assert entry == pool.provision(each)
+            leave = [words.word("removal_of", each, i) for i in range(7)]
+            assert (*leave[:2], *leave[3:]) == (*pool.removal(each)[:2], *pool.removal(each)[3:])
+            assert leave[2] == int(pool.removal(each).receiver, 16)
         self._compare_fund()
         spot = self.words["spot"]
         reserves = (spot.word("_assets_reserve"), spot.word("_quote_reserve"))
@@ -488,7 +561,7 @@ class Twins:
         assert quote == venue.quote_held
         holdings = {
             venue.address: (assets, quote),
-            pool.address: (pool.assets_held, pool.quote_held),
+            pool.address: (pool.assets_held, pool.quote_held + pool.quote_escrowed),
             self.fund.address: (0, self.fund.held),
             str(self.chain_spot.address): self.spot.reserves(),
         }

@@ -22,6 +22,9 @@ BP = 10**14  # one basis point, WAD
 FUND_DELAY = 7 * 86_400  # seconds from a request until a staker is paid
 FUND_WINDOW = 2 * 86_400  # seconds from then until the request expires
 MINTED = 10**12  # whole tokens that `actor` gets of each
+POOL_DELAY, POOL_WINDOW, PRICE_STAND = 3_600, 4 * 3_600, 60  # seconds
+NO_FUNDING = {"interest_wad": 0, "interest_band_wad": 0, "funding_cap_wad": 0}
+FREE = {"taker_fee_wad": 0, "maker_fee_wad": 0, **NO_FUNDING}
 TERM_NAMES = (
     "skew_scale",
     "max_side",
@@ -112,6 +115,7 @@ class World:
         ):
             token.mint(account, MINTED * unit)
             token.approve(self.venue.address, MAX_UINT, sender=account)
+        self.quote.approve(self.pool.address, MAX_UINT, sender=account)
         self.actors.append(account)
         return account
 
@@ -140,6 +144,32 @@ class World:
         self.asset_feed.set_answer(answer)
         self.quote_feed.set_answer(FEED_UNIT)
 
+    def become_due(self, seconds: int = POOL_DELAY) -> None:
+        """Let requests to the pool become due, at the same answers in a later round."""
+        self.pass_time(seconds)
+        self.stand()
+
+    def stand(self) -> None:
+        """Note the price at the pool and let it stand."""
+        self.pool.note_price()
+        boa.env.time_travel(seconds=PRICE_STAND)
+
+    def provide(self, quote: int, owner: str | None = None, min_shares: int = 0) -> int:
+        """Request to provide raw quote, wait as long as one must, and return the shares."""
+        owner = owner or self.owner
+        self.pool.request_provide(quote, min_shares, sender=owner)
+        if self.pool.total_shares():
+            self.become_due()
+        return int(self.pool.execute_provide(owner))
+
+    def remove(self, shares: int, owner: str | None = None, min_quote: int = 0) -> tuple[int, int]:
+        """Request to remove shares, wait as long as one must, and return quote and assets."""
+        owner = owner or self.owner
+        self.pool.request_remove(shares, min_quote, owner, sender=owner)
+        self.become_due()
+        quote, assets = self.pool.execute_remove(owner)
+        return int(quote), int(assets)
+
     def trade(self, account: str, whole: float | str | Decimal) -> int:
         """Trade so many whole assets at any price and return quote paid."""
         return self.trade_raw(account, self.assets(whole))
@@ -161,6 +191,12 @@ def deploy_rules(asset: Any, quote: Any, terms: dict[str, int]) -> Any:
     return deployer("LiquidationRules.vy").deploy(
         asset.address, quote.address, tuple(terms[name] for name in TERM_NAMES)
     )
+
+
+def deploy_pool(asset: Any, quote: Any, oracle: Any) -> Any:
+    """Deploy a pool that does not know its venue yet."""
+    parts = (part.address for part in (asset, quote, oracle))
+    return deployer("LiquidityPool.vy").deploy(*parts, POOL_DELAY, POOL_WINDOW)
 
 
 def world(
@@ -196,7 +232,7 @@ def world(
     quote_feed = deploy_feed(FEED_UNIT)
     oracle = deploy_oracle(asset_feed, quote_feed)
     fund = deployer("InsuranceFund.vy").deploy(quote.address, FUND_DELAY, FUND_WINDOW)
-    pool = deployer("LiquidityPool.vy").deploy(asset.address, quote.address, oracle.address)
+    pool = deploy_pool(asset, quote, oracle)
     terms = default_terms(asset_decimals, quote_decimals) | changes
     venue = deploy_venue((asset, quote, oracle, pool, fund), terms)
     pool.set_venue(venue.address)
@@ -207,7 +243,8 @@ def world(
     quote.approve(pool.address, MAX_UINT)
     quote.approve(fund.address, MAX_UINT)
     if Decimal(str(liquidity)):
-        pool.provide(int(Decimal(str(liquidity)) * unit), 0)
+        pool.request_provide(int(Decimal(str(liquidity)) * unit), 0)
+        pool.execute_provide(owner)
     if Decimal(str(insurance)):
         fund.donate(int(Decimal(str(insurance)) * unit))
     return World(

@@ -22,7 +22,8 @@ def market() -> tuple[Venue, Feed, Feed]:
     oracle = PriceOracle(Source(asset_feed, 86_400, 50), Source(quote_feed, 86_400, 25), 100)
     terms = Terms(**default_terms(18, 6))
     venue = build(terms, oracle, asset_decimals=18, quote_decimals=6, at=START)
-    venue.pool.provide("owner", 10**13, at=START)
+    venue.pool.request_provide("owner", 10**13, at=START)
+    venue.pool.execute_provide("owner", at=START)
     for i in range(8):
         venue.deposit(f"trader {i}", 100 * 10**18, 10**11, at=START)
     return venue, asset_feed, quote_feed

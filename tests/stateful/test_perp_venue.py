@@ -169,10 +169,14 @@ class Market(RuleBasedStateMachine):
         if share < 0:
             return self.remove(-share)
         calls["provide"] += 1
-        quote = equity * share // 100
-        supply = pool.total_shares()
-        assert pool.provide(quote, 0) == quote * supply // equity
-        assert pool.equity(price) == equity + quote
+        owner, quote, supply = self.pair.world.owner, equity * share // 100, pool.total_shares()
+        pool.request_provide(quote, 0)
+        self.pair.world.become_due()
+        if (later := pool.equity(price)) <= 0:
+            assert pool.cancel_provide() == quote
+            return None
+        assert pool.execute_provide(owner) == quote * supply // max(equity, later)
+        assert pool.equity(price) == later + quote
         return None
 
     def remove(self, share: int) -> None:
@@ -182,9 +186,13 @@ class Market(RuleBasedStateMachine):
         def call(dry: bool) -> None:
             if not dry:
                 self.pair.settle()
-            pool.remove(shares, 0, owner)
+            pool.execute_remove(owner)
 
+        pool.request_remove(shares, 0, owner)
+        self.pair.world.become_due()
         self.attempt("remove", call)
+        if pool.removal_of(owner)[0]:
+            assert pool.cancel_remove() == shares
 
     # One rule for all, in bursts: Hypothesis switches whole rules off in most of its runs and
     # makes its first ten examples tiny; a market in which nobody trades and nothing happens to

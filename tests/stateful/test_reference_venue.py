@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -259,18 +260,55 @@ class Markets(RuleBasedStateMachine):
 
     # The owner
 
-    @rule(percent=st.integers(-40, 60).filter(bool))
-    def provide(self, percent: int) -> None:
-        """Provide a share of equity, or remove one of the shares (negative)."""
-        twins, owner = self.twins, self.twins.world.owner
-        equity = twins.pool.equity(twins.price_wad, at=twins.now)
+    @rule(who=st.integers(0, 2), percent=st.integers(-100, 60).filter(bool))
+    def liquidity(self, who: int, percent: int) -> None:
+        """Request to provide a share of equity, or to remove some of one's own (negative)."""
+        twins, owner = self.twins, self.provider(who)
+        pool, equity = twins.pool, twins.pool.equity(twins.price_wad, at=twins.now)
+        if equity <= 0 and not self.patient():
+            return
         if percent > 0:
-            if equity > 0:
-                twins.provide(owner, max(equity, self.lot) * percent // 100 + 1)
-        else:
-            shares = twins.pool.total_shares * -percent // 100
-            if shares:
-                twins.remove(owner, shares)
+            if not pool.provision(owner).quote or self.patient():
+                twins.request_provide(owner, max(equity, self.lot) * percent // 100 + 1)
+            return
+        held = pool.shares_of.get(owner, 0)
+        shares = held * -percent // 100
+        if 0 < held - shares < pool.min_holding:
+            shares = held
+        if shares and (not pool.removal(owner).shares or self.patient()):
+            twins.request_remove(owner, shares)
+
+    @rule(who=st.integers(0, 2), by=whos, how=st.integers(0, 9))
+    def execute(self, who: int, by: int, how: int) -> None:
+        """Execute what the owner requested, mostly when it is due, or cancel it."""
+        twins, owner, anyone = self.twins, self.provider(who), self.twins.traders[by]
+        asked = bool(twins.pool.provision(owner).quote), bool(twins.pool.removal(owner).shares)
+        if not any(asked):
+            return
+        if how > 1:
+            twins.become_due()
+        elif how == 1:
+            twins.note_price()
+        if asked[0] and (how > 1 or self.patient()):
+            self.others_keep(owner, lambda: twins.execute_provide(owner, anyone))
+        if asked[1] and (how > 1 or self.patient()):
+            self.others_keep(owner, lambda: twins.execute_remove(owner, anyone))
+        if twins.pool.provision(owner).quote and how > 1:
+            twins.cancel_provide(owner)
+        if twins.pool.removal(owner).shares and how > 1:
+            twins.cancel_remove(owner)
+
+    def provider(self, who: int) -> str:
+        """Return the owner or one of two traders."""
+        return [self.twins.world.owner, *self.twins.traders][who]
+
+    def others_keep(self, owner: str, call: Callable[[], bool]) -> None:
+        """Hold that a share is worth no less after somebody came or went."""
+        twins, pool = self.twins, self.twins.pool
+        before = pool.equity(twins.price_wad, at=twins.now), pool.total_shares
+        if call() and pool.total_shares and before[1]:
+            after = pool.equity(twins.price_wad, at=twins.now)
+            assert after * before[1] >= before[0] * pool.total_shares, owner
 
     @rule(percent=percents, out=st.booleans())
     def spot_liquidity(self, percent: int, out: bool) -> None:
@@ -316,7 +354,7 @@ class Markets(RuleBasedStateMachine):
             lambda: twins.trade(me, size, instrument=1),
             lambda: twins.trade(me, 2 * twins.world.terms["max_side"]),
             lambda: twins.pay_fund(me),
-            lambda: twins.provide(me, 1),
+            lambda: twins.execute_remove(twins.traders[3]),
             lambda: twins.spot_buy(me, 2**119),
             lambda: twins.liquidate(twins.pool.address, me),
         )
@@ -376,7 +414,8 @@ class Markets(RuleBasedStateMachine):
             case 9:
                 self.wait(chance.randint(1, 100_000))
             case 10:
-                self.provide(chance.choice((-20, -5, 10, 40)))
+                self.liquidity(who % 3, chance.choice((-100, -20, -5, 10, 40)))
+                self.execute(who % 3, by, chance.randrange(10))
             case 11 | 12:
                 what = chance.choice(("stake", "request", "cancel", "unstake"))
                 self.insure(who, what, percent, chance.randint(0, 500))

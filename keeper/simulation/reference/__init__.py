@@ -62,7 +62,9 @@ def build(
     at : int
         Unix seconds of the deployment.
     """
-    pool = LiquidityPool(oracle, price_divisor(asset_decimals, quote_decimals))
+    pool = LiquidityPool(
+        oracle, price_divisor(asset_decimals, quote_decimals), min_holding=10**quote_decimals
+    )
     fund = InsuranceFund()
     venue = Venue(terms, oracle, pool, fund, at=at)
     pool.set_venue(pool.owner, venue)

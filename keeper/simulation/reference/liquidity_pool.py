@@ -2,20 +2,55 @@
 """
 The venue's other side: tokens of its providers, and who provided them (`LiquidityPool.vy`).
 
-Shares are worth the closing value, what would be left if everybody closed on the curve. Shares
-minted = quote * total shares / equity, both down. Shares burned pay their part of the asset
-inventory in kind and the rest of their value in quote.
+Shares are worth the closing value, what would be left if everybody closed on the curve. Anybody
+enters and leaves by request, executed in a later oracle round at the worse of the value then and
+the value at the request. Shares burned pay their part of the asset inventory in kind and the rest
+of their value in quote.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from keeper.simulation.reference.insurance_fund import NOT_OWNER
 from keeper.simulation.reference.oracle import Price
 from keeper.simulation.reference.reverted import Reverted, atomic, require
 from keeper.snapshot import ZERO_ADDRESS
 from keeper.units import div_floor, mul_div_down, mul_div_up, positive_part
+
+PRICE_STAND = 60  # seconds
+MAX_WINDOW = 30 * 86_400  # seconds
+
+
+class Provision(NamedTuple):
+    """A request to enter, with the value at that time; none where quote is zero."""
+
+    quote: int = 0
+    min_shares: int = 0
+    equity: int = 0
+    total_shares: int = 0
+    round_id: int = 0
+    requested_at: int = 0
+
+
+class Removal(NamedTuple):
+    """A request to leave, with the value at that time; none where shares is zero."""
+
+    shares: int = 0
+    min_quote: int = 0
+    receiver: str = ZERO_ADDRESS
+    equity: int = 0
+    total_shares: int = 0
+    round_id: int = 0
+    requested_at: int = 0
+
+
+class NotedPrice(NamedTuple):
+    """A price of a round, and since when the pool knows it."""
+
+    price_wad: int = 0
+    round_id: int = 0
+    noted_at: int = 0
 
 
 class Oracle(Protocol):
@@ -58,11 +93,25 @@ class LiquidityPool:
         quote = assets * price_wad / price_divisor.
     address, owner : str
         How the pool and its owner are named in calls.
+    min_delay, window : int
+        Seconds from a request until it is due, and until it can only be cancelled.
+    min_holding : int
+        Shares that a provider has at least if he has any.
     """
 
     def __init__(
-        self, oracle: Oracle, price_divisor: int, address: str = "pool", owner: str = "owner"
+        self,
+        oracle: Oracle,
+        price_divisor: int,
+        address: str = "pool",
+        owner: str = "owner",
+        *,
+        min_delay: int = 3_600,
+        window: int = 4 * 3_600,
+        min_holding: int = 10**6,
     ) -> None:
+        require(PRICE_STAND <= min_delay <= MAX_WINDOW, "pool: min delay")
+        require(2 * min_delay <= window <= MAX_WINDOW, "pool: window")
         self.oracle = oracle
         self.price_divisor = price_divisor
         self.address = address
@@ -70,11 +119,16 @@ class LiquidityPool:
         self.venue: Backed | None = None
         self.quote_held = 0
         self.assets_held = 0
+        self.quote_escrowed = 0
         self.shares_of: dict[str, int] = {}
         self.total_shares = 0
+        self.provision_of: dict[str, Provision] = {}
+        self.removal_of: dict[str, Removal] = {}
+        self.noted_price = NotedPrice()
+        self.min_delay, self.window, self.min_holding = min_delay, window, min_holding
 
     def checkpoint(self) -> tuple[int, ...]:
-        """Return what a refused call must restore; shares change last and need not be."""
+        """Return what a refused call must restore; shares, requests and escrow change last."""
         if self.venue is not None:
             return self.venue.checkpoint()
         return (self.quote_held, self.assets_held, self.total_shares)
@@ -91,25 +145,52 @@ class LiquidityPool:
         self.venue = venue
 
     @atomic
-    def provide(self, sender: str, quote: int, min_shares: int = 0, *, at: int) -> int:
-        """Add quote and return the shares minted, down. Owner only."""
-        require(sender == self.owner, NOT_OWNER)
+    def request_provide(self, sender: str, quote: int, min_shares: int = 0, *, at: int) -> None:
+        """Put quote into escrow, to become shares when the request is executed."""
         require(quote > 0, "pool: zero amount")
-        price_wad = self.oracle.read(at=at).price_wad
-        equity = self.equity(price_wad, at=at)
-        shares = quote
+        require(not self.provision(sender).quote, "pool: already requested")
+        price = self.oracle.read(at=at)
+        equity = self.equity(price.price_wad, at=at)
+        self._require_solvent(equity)
+        self._note(price, at)
+        self.quote_escrowed += quote
+        self.provision_of[sender] = Provision(
+            quote, min_shares, equity, self.total_shares, price.round_id, at
+        )
+
+    @atomic
+    def execute_provide(self, owner: str, *, at: int) -> int:
+        """Turn escrowed quote into shares, at the value that gives fewer, and return them."""
+        request = self.provision(owner)
+        require(request.quote > 0, "pool: nothing requested")
+        price = self.oracle.read(at=at)
         if self.total_shares > 0:
-            require(equity > 0, "pool: insolvent")
-            shares = mul_div_down(quote, self.total_shares, equity)
+            self._require_due(request.round_id, request.requested_at, price, at)
+        equity = self.equity(price.price_wad, at=at)
+        self._require_solvent(equity)
+        shares = self._minted(request, equity)
         require(shares > 0, "pool: zero shares")
-        require(shares >= min_shares, "pool: under minimum shares")
+        require(shares >= request.min_shares, "pool: under minimum shares")
+        held = self.shares_of.get(owner, 0)
+        self._require_holding(held + shares)
+        self.provision_of[owner] = Provision()
+        self.quote_escrowed -= request.quote
+        self.quote_held += request.quote
         self.total_shares += shares
-        self.shares_of[sender] = self.shares_of.get(sender, 0) + shares
-        self.quote_held += quote
+        self.shares_of[owner] = held + shares
         return shares
 
     @atomic
-    def remove(
+    def cancel_provide(self, sender: str) -> int:
+        """Give escrowed quote back and return it."""
+        quote = self.provision(sender).quote
+        require(quote > 0, "pool: nothing requested")
+        self.provision_of[sender] = Provision()
+        self.quote_escrowed -= quote
+        return quote
+
+    @atomic
+    def request_remove(
         self,
         sender: str,
         shares: int,
@@ -117,26 +198,68 @@ class LiquidityPool:
         receiver: str = "receiver",
         *,
         at: int,
-    ) -> tuple[int, int]:
-        """Burn shares and return quote and assets paid for them, down. Owner only."""
-        require(sender == self.owner, NOT_OWNER)
+    ) -> None:
+        """Put shares into escrow, to be burned when the request is executed."""
         require(shares > 0, "pool: zero amount")
         require(receiver != ZERO_ADDRESS, "pool: zero receiver")
-        require(shares <= self.shares_of.get(sender, 0), "pool: not enough shares")
-        price_wad = self.oracle.read(at=at).price_wad
+        require(not self.removal(sender).shares, "pool: already requested")
+        held = self.shares_of.get(sender, 0)
+        require(shares <= held, "pool: not enough shares")
+        self._require_holding(held - shares)
+        price = self.oracle.read(at=at)
+        equity = self.equity(price.price_wad, at=at)
+        require(equity > 0, "pool: insolvent")
+        self._note(price, at)
+        self.shares_of[sender] = held - shares
+        self.removal_of[sender] = Removal(
+            shares, min_quote, receiver, equity, self.total_shares, price.round_id, at
+        )
+
+    @atomic
+    def execute_remove(self, owner: str, *, at: int) -> tuple[int, int]:
+        """Burn escrowed shares at the lower value and return quote and assets paid."""
+        request = self.removal(owner)
+        require(request.shares > 0, "pool: nothing requested")
+        price = self.oracle.read(at=at)
+        price_wad = price.price_wad
+        self._require_due(request.round_id, request.requested_at, price, at)
         if self.venue is None:
             raise Reverted
         self.venue.settle(at=at)
-        quote, assets = self._worth(shares, self.equity(price_wad, at=at), price_wad)
-        require(quote >= min_quote, "pool: under minimum quote")
+        equity = self.equity(price_wad, at=at)
+        require(equity > 0, "pool: insolvent")
+        quote, assets = self._worth(request, equity, price_wad)
+        require(quote >= request.min_quote, "pool: under minimum quote")
         require(quote <= self.quote_held, "pool: not enough quote")
-        self.total_shares -= shares
+        self.total_shares -= request.shares
         self.quote_held -= quote
         self.assets_held -= assets
         needed = self.venue.pool_equity_required(price_wad)
         require(self.equity(price_wad, at=at) >= needed, "pool: skew needs the equity")
-        self.shares_of[sender] -= shares
+        self.removal_of[owner] = Removal()
         return quote, assets
+
+    @atomic
+    def cancel_remove(self, sender: str) -> int:
+        """Give escrowed shares back and return how many."""
+        shares = self.removal(sender).shares
+        require(shares > 0, "pool: nothing requested")
+        self.removal_of[sender] = Removal()
+        self.shares_of[sender] = self.shares_of.get(sender, 0) + shares
+        return shares
+
+    @atomic
+    def note_price(self, *, at: int) -> None:
+        """Note the price of now, so that it counts as standing a minute later."""
+        self._note(self.oracle.read(at=at), at)
+
+    def provision(self, owner: str) -> Provision:
+        """Return the owner's request to enter."""
+        return self.provision_of.get(owner, Provision())
+
+    def removal(self, owner: str) -> Removal:
+        """Return the owner's request to leave."""
+        return self.removal_of.get(owner, Removal())
 
     def pay(self, sender: str, quote: int) -> int:
         """Send the venue what there is, up to `quote`, and return it. The venue only."""
@@ -161,15 +284,46 @@ class LiquidityPool:
         inventory = div_floor(self.assets_held * price_wad, self.price_divisor)
         return self.quote_held + booked + inventory
 
-    def _worth(self, shares: int, equity: int, price_wad: int) -> tuple[int, int]:
-        """Return the shares' part of equity: inventory in kind first, the rest in quote."""
+    def _minted(self, request: Provision, equity: int) -> int:
+        """Return shares at the value that gives fewer; one for one where there were none."""
+        if self.total_shares == 0:
+            return request.quote
+        shares = mul_div_down(request.quote, self.total_shares, equity)
+        if request.total_shares == 0:
+            return min(shares, request.quote)
+        return min(shares, mul_div_down(request.quote, request.total_shares, request.equity))
+
+    def _worth(self, request: Removal, equity: int, price_wad: int) -> tuple[int, int]:
+        """Return the shares' part of the lower equity: inventory first, the rest in quote."""
         supply, divisor = self.total_shares, self.price_divisor
-        value = mul_div_down(shares, positive_part(equity), supply)
+        value = min(
+            mul_div_down(request.shares, equity, supply),
+            mul_div_down(request.shares, request.equity, request.total_shares),
+        )
         assets = min(
-            mul_div_down(self.assets_held, shares, supply),
+            mul_div_down(self.assets_held, request.shares, supply),
             mul_div_down(value, divisor, price_wad),
         )
         return positive_part(value - mul_div_up(assets, price_wad, divisor)), assets
+
+    def _note(self, price: Price, at: int) -> None:
+        """Note a price that is not the noted one."""
+        if self.noted_price[:2] != (price.price_wad, price.round_id):
+            self.noted_price = NotedPrice(price.price_wad, price.round_id, at)
+
+    def _require_due(self, round_id: int, requested_at: int, price: Price, at: int) -> None:
+        require(price.round_id > round_id, "pool: same oracle round")
+        waited, noted = at - requested_at, self.noted_price
+        require(waited >= self.min_delay, "pool: too early")
+        require(waited <= self.window, "pool: request expired")
+        stands = noted[:2] == (price.price_wad, price.round_id)
+        require(stands and at - noted.noted_at >= PRICE_STAND, "pool: price has not stood")
+
+    def _require_solvent(self, equity: int) -> None:
+        require(equity >= (self.total_shares > 0), "pool: insolvent")
+
+    def _require_holding(self, shares: int) -> None:
+        require(shares == 0 or shares >= self.min_holding, "pool: under minimum holding")
 
     def _require_venue(self, sender: str) -> None:
         known = self.venue is not None and self.venue.address == sender

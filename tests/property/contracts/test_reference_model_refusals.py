@@ -21,7 +21,7 @@ CALLED = ("PerpVenue", "LiquidityPool", "InsuranceFund", "SpotMarket")
 NOT_MODELLED = re.compile(
     r"transfer failed|zero address|unstake (delay|window)|too little gas|too many venues|"
     r"decimals|of (an)?other|oracle differs"
-    r"|fee over|is zero$|asset is quote"
+    r"|fee over|is zero$|asset is quote|min delay|pool: window"
 )
 
 
@@ -52,6 +52,7 @@ def test_refusals__each_reason__is_reached_on_both_sides(twins):
     pool_before_anyone(twins, owner, alice)
     twins.provide(owner, 300 * LOT)
     pool_of_strangers(twins, owner, alice)
+    pool_requests(twins, owner, alice)
     fund(twins, owner, alice)
     margin(twins, alice)
     trades(twins, alice)
@@ -64,12 +65,36 @@ def test_refusals__each_reason__is_reached_on_both_sides(twins):
 
 
 def pool_before_anyone(twins, owner, alice):
-    twins.provide(alice, 1)
-    twins.provide(owner, 0)
+    twins.request_provide(owner, 0)
+    twins.execute_provide(owner)
+    twins.cancel_provide(owner)
+    twins.cancel_remove(owner)
+    twins.execute_remove(owner)
+    twins.provide(alice, 10**6 - 1)
+    twins.cancel_provide(alice)
     twins.provide(owner, 10**6, 10**7)
-    twins.remove(alice, 1)
-    twins.remove(owner, 0)
-    twins.remove(owner, 1)
+    twins.request_provide(owner, 1)
+    twins.cancel_provide(owner)
+    twins.request_remove(owner, 0)
+    twins.request_remove(owner, 1)
+
+
+def pool_requests(twins, owner, alice):
+    """When a request is due, after the pool has been provided."""
+    twins.request_remove(owner, 50 * LOT)
+    twins.request_remove(owner, 1)
+    twins.request_provide(alice, LOT)
+    twins.execute_provide(alice)
+    twins.wait(10)
+    twins.execute_provide(alice)
+    twins.wait(3_590)
+    twins.execute_provide(alice)
+    twins.note_price()
+    twins.wait(60, fresh=False)
+    assert twins.execute_provide(alice)
+    twins.become_due(4 * 3_600)
+    twins.execute_remove(owner)
+    assert twins.cancel_remove(owner)
 
 
 def pool_of_strangers(twins, owner, alice):
@@ -83,9 +108,9 @@ def pool_of_strangers(twins, owner, alice):
             lambda: pool.set_venue(owner, venue),
         ),
         (
-            "remove",
-            lambda: chain.remove(1, 0, NOBODY),
-            lambda: pool.remove(owner, 1, 0, NOBODY, at=twins.now),
+            "request_remove",
+            lambda: chain.request_remove(1, 0, NOBODY),
+            lambda: pool.request_remove(owner, 1, 0, NOBODY, at=twins.now),
         ),
     ):
         assert not twins.call(name, on_chain, in_model)
@@ -167,10 +192,11 @@ def losses(twins, owner, bob, carol):
         twins.publish(PRICE * FEED_UNIT * percent // 100)
     twins.trade(bob, -twins.world.terms["min_size"])
     twins.provide(owner, 1)
-    shares = twins.pool.total_shares
-    twins.remove(owner, shares, 10**30)
-    twins.remove(owner, shares)
-    twins.remove(owner, shares * 6 // 10)
+    twins.cancel_provide(owner)
+    shares = twins.pool.shares_of[owner]
+    for part, least in ((shares, 10**30), (shares, 0), (shares * 6 // 10, 0)):
+        twins.remove(owner, part, least)
+        twins.cancel_remove(owner)
     twins.publish(PRICE * FEED_UNIT)
     assert twins.trade(bob, -100 * ONE)
 

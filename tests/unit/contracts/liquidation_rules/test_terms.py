@@ -80,9 +80,9 @@ def test_rules_and_pool__wrong_decimals__refused(decimals: int) -> None:
     with boa.reverts("venue: quote decimals"):
         deploy_rules(good, odd, default_terms())
     with boa.reverts("pool: asset decimals"):
-        deployer("LiquidityPool.vy").deploy(odd.address, good.address, oracle)
+        deployer("LiquidityPool.vy").deploy(odd.address, good.address, oracle, 60, 120)
     with boa.reverts("pool: quote decimals"):
-        deployer("LiquidityPool.vy").deploy(good.address, odd.address, oracle)
+        deployer("LiquidityPool.vy").deploy(good.address, odd.address, oracle, 60, 120)
 
 
 def _parts(w: World) -> list[str]:
@@ -107,9 +107,9 @@ def test_rules_and_pool__zero_address__refused(place: int) -> None:
     with boa.reverts("venue: zero address"):
         deployer("LiquidationRules.vy").deploy(*tokens, tuple(default_terms().values()))
     with boa.reverts("pool: zero address"):
-        deployer("LiquidityPool.vy").deploy(*tokens, w.oracle.address)
+        deployer("LiquidityPool.vy").deploy(*tokens, w.oracle.address, 60, 120)
     with boa.reverts("pool: zero address"):
-        deployer("LiquidityPool.vy").deploy(w.asset.address, w.quote.address, NOBODY)
+        deployer("LiquidityPool.vy").deploy(w.asset.address, w.quote.address, NOBODY, 60, 120)
 
 
 def test_venue__parts_of_other_tokens__refused() -> None:

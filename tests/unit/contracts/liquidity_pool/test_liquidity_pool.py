@@ -6,12 +6,10 @@ from __future__ import annotations
 import boa
 import pytest
 
-from tests.market_world import deployer
 from tests.venue_pair import Pair
-from tests.venue_world import BP, WAD, world
+from tests.venue_world import BP, FREE, NO_FUNDING, WAD, deploy_pool, deploy_venue, world
 
 DECIMALS = [(a, q) for a in (6, 8, 18) for q in (6, 18)]
-FREE = {"taker_fee_wad": 0, "maker_fee_wad": 0}
 
 
 @pytest.mark.parametrize(("asset_decimals", "quote_decimals"), DECIMALS)
@@ -25,7 +23,7 @@ def test_provide__shares_at_closing_value(asset_decimals: int, quote_decimals: i
     price = w.price()
     # closing 100 brings 210, entry 105: the pool owes 105
     assert w.pool.equity(price) == w.quotes(895)
-    assert w.pool.provide(w.quotes(895), 0) == w.quotes(1_000)
+    assert w.provide(w.quotes(895)) == w.quotes(1_000)
     event = w.pool.get_logs()[-1]
     assert (event.equity_before, event.shares) == (w.quotes(895), w.quotes(1_000))
     assert (event.total_shares_before, event.total_shares_after) == (
@@ -36,37 +34,37 @@ def test_provide__shares_at_closing_value(asset_decimals: int, quote_decimals: i
 
 
 def test_provide__rounds_shares_down() -> None:
-    w = world(fund_share_wad=0)
+    w = world(fund_share_wad=0, **NO_FUNDING)
     trader = w.trader("trader", quote=100)
     w.trade(trader, 100)  # fee 0.05 into equity
     # 10^6 * 10^9 / 1,000,050,000 = 999,950.0024...
-    assert w.pool.provide(w.quotes(1), 0) == 999_950
+    assert w.provide(w.quotes(1)) == 999_950
+    w.pool.request_provide(1, 0)
+    w.become_due()
     with boa.reverts("pool: zero shares"):
-        w.pool.provide(1, 0)
+        w.pool.execute_provide(w.owner)
+    w.pool.cancel_provide()
     with boa.reverts("pool: under minimum shares"):
-        w.pool.provide(w.quotes(1), w.quotes(1))
+        w.provide(w.quotes(1), min_shares=w.quotes(1))
 
 
-def test_provide_and_remove__bad_calls__each_its_own_reason() -> None:
+def test_requests__bad_calls__each_its_own_reason() -> None:
     w = world()
-    stranger = w.actor("stranger")
-    for call in (
-        lambda: w.pool.provide(1, 0, sender=stranger),
-        lambda: w.pool.remove(1, 0, stranger, sender=stranger),
-        lambda: w.pool.set_venue(w.venue.address, sender=stranger),
-    ):
-        with boa.reverts():  # snekmate: caller is not the owner
-            call()
+    with boa.reverts():  # snekmate: caller is not the owner
+        w.pool.set_venue(w.venue.address, sender=w.actor("stranger"))
     with boa.reverts("pool: zero amount"):
-        w.pool.provide(0, 0)
+        w.pool.request_provide(0, 0)
     with boa.reverts("pool: zero amount"):
-        w.pool.remove(0, 0, w.owner)
+        w.pool.request_remove(0, 0, w.owner)
     with boa.reverts("pool: zero receiver"):
-        w.pool.remove(1, 0, "0x" + "00" * 20)
+        w.pool.request_remove(1, 0, "0x" + "00" * 20)
     with boa.reverts("pool: not enough shares"):
-        w.pool.remove(w.quotes(1_000) + 1, 0, w.owner)
+        w.pool.request_remove(w.quotes(1_000) + 1, 0, w.owner)
     with boa.reverts("pool: under minimum quote"):
-        w.pool.remove(w.quotes(10), w.quotes(10) + 1, w.owner)
+        w.remove(w.quotes(10), min_quote=w.quotes(10) + 1)
+    for call in (w.pool.execute_provide, w.pool.execute_remove):
+        with boa.reverts("pool: nothing requested"):
+            call(w.actor("stranger"))
 
 
 def test_venue_calls__strangers__refused() -> None:
@@ -82,7 +80,7 @@ def test_set_venue__once_and_only_a_venue_of_this_pool() -> None:
     w, other = world(liquidity=0), world(liquidity=0)
     with boa.reverts("pool: venue already set"):
         w.pool.set_venue(other.venue.address)
-    fresh = deployer("LiquidityPool.vy").deploy(w.asset.address, w.quote.address, w.oracle.address)
+    fresh = deploy_pool(w.asset, w.quote, w.oracle)
     with boa.reverts("pool: zero address"):
         fresh.set_venue("0x" + "00" * 20)
     with boa.reverts("pool: venue of another pool"):
@@ -90,10 +88,8 @@ def test_set_venue__once_and_only_a_venue_of_this_pool() -> None:
 
 
 def test_set_venue__other_oracle__refused() -> None:
-    from tests.venue_world import deploy_venue
-
     w, other = world(liquidity=0), world(liquidity=0)
-    fresh = deployer("LiquidityPool.vy").deploy(w.asset.address, w.quote.address, w.oracle.address)
+    fresh = deploy_pool(w.asset, w.quote, w.oracle)
     venue = deploy_venue((w.asset, w.quote, other.oracle, fresh, w.fund), w.terms)
     with boa.reverts("pool: venue oracle differs"):
         fresh.set_venue(venue.address)
@@ -106,7 +102,7 @@ def test_remove__pays_traders_profit_first() -> None:
     pair.trade(winner, w.assets(50))
     w.set_price("1.5")
     pair.trade(winner, -w.assets(50))  # 25.625 realised
-    assert w.pool.remove(w.quotes(1_000), 0, w.owner) == (w.quotes("974.375"), 0)
+    assert w.remove(w.quotes(1_000)) == (w.quotes("974.375"), 0)
     assert w.venue.reserves()[0] == w.quotes("55.625")
     w.venue.withdraw(0, w.quotes("55.625"), winner, sender=winner)
 
@@ -121,7 +117,7 @@ def test_remove__inventory_in_kind() -> None:
     pair.settle()
     price = w.price()
     equity = w.pool.equity(price)
-    quote, assets = w.pool.remove(w.quotes(500), 0, w.owner)
+    quote, assets = w.remove(w.quotes(500))
     assert assets == w.assets(9)
     # half of equity, 9 * 0.9 of it in kind
     assert quote == equity // 2 - w.quotes("8.1")
@@ -133,8 +129,9 @@ def test_remove__skew_needs_the_equity__refused() -> None:
     trader = w.trader("trader", quote=100)
     w.trade(trader, 100)  # needs 200 of equity at a share of 50 %
     with boa.reverts("pool: skew needs the equity"):
-        w.pool.remove(w.quotes(800) + 1, 0, w.owner)
-    w.pool.remove(w.quotes(800), 0, w.owner)
+        w.remove(w.quotes(800) + 1)
+    w.pool.cancel_remove()
+    assert w.remove(w.quotes(800)) == (w.quotes(800), 0)
 
 
 def test_remove__quote_lent_out__refused() -> None:
@@ -151,18 +148,21 @@ def test_remove__quote_lent_out__refused() -> None:
     assert w.pool.holdings() == (w.quotes(140), 0)
     assert w.pool.equity(w.price()) == w.quotes(1_000)  # the rest is the loan
     with boa.reverts("pool: not enough quote"):
-        w.pool.remove(w.quotes(141), 0, w.owner)
-    w.pool.remove(w.quotes(140), 0, w.owner)
+        w.remove(w.quotes(141))
+    w.pool.cancel_remove()
+    w.remove(w.quotes(140))
 
 
-def test_provide__insolvent_pool__refused() -> None:
+def test_requests__insolvent_pool__refused() -> None:
     w = world(liquidity=200, **FREE)
     trader = w.trader("trader", quote=100)
     w.trade(trader, 90)
     w.set_price(5)  # profit 90 * 4 and more
     assert w.pool.equity(w.price()) < 0
     with boa.reverts("pool: insolvent"):
-        w.pool.provide(w.quotes(1), 0)
+        w.pool.request_provide(w.quotes(1), 0)
+    with boa.reverts("pool: insolvent"):
+        w.pool.request_remove(w.quotes(1), 0, w.owner)
 
 
 def test_pool__donation__ignored() -> None:

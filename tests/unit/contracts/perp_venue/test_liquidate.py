@@ -236,12 +236,12 @@ def test_liquidate__bankrupt_and_no_fund__no_reward_no_revert() -> None:
 def test_liquidate__fund_lies_reverts_burns_or_reenters__goes_on(mode: int) -> None:
     """0 answers without paying, 1 reverts, 2 burns gas, 3 re-enters, 4 pays half."""
     from tests.market_world import deployer
-    from tests.venue_world import deploy_rules
+    from tests.venue_world import deploy_pool, deploy_rules
 
     w = world(**PLAIN)
     fund = boa.loads(LIAR, w.quote.address)
     w.quote.mint(fund.address, w.quotes(1_000))
-    pool = deployer("LiquidityPool.vy").deploy(w.asset.address, w.quote.address, w.oracle.address)
+    pool = deploy_pool(w.asset, w.quote, w.oracle)
     rules = deploy_rules(w.asset, w.quote, w.terms)
     venue = deployer("PerpVenue.vy").deploy(
         w.asset.address,
@@ -253,7 +253,8 @@ def test_liquidate__fund_lies_reverts_burns_or_reenters__goes_on(mode: int) -> N
     )
     pool.set_venue(venue.address)
     w.quote.approve(pool.address, 2**256 - 1)
-    pool.provide(w.quotes(1_000), 0)
+    pool.request_provide(w.quotes(1_000), 0)
+    pool.execute_provide(w.owner)
     fund.set_mode(mode, venue.address)
     long = w.actor("long")
     w.quote.approve(venue.address, 2**256 - 1, sender=long)
