@@ -130,7 +130,7 @@ def test_any_sequence__share_value_never_falls_because_somebody_came_or_went(ske
         shares = pool.shares_of.get(owner, 0) * min(number, 1_000) // 1_000
         match what:
             case "in":
-                keeps(pool.request_provide, owner, number**4, at=here.now)
+                keeps(pool.request_provide, owner, number ** (who + 1), at=here.now)
             case "out":
                 keeps(pool.request_remove, owner, shares, at=here.now)
             case "cancel":
