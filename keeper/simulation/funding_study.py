@@ -153,7 +153,8 @@ class DrivenVenue:
             quote_decimals=_QUOTE_DECIMALS,
             at=at,
         )
-        self.venue.pool.provide("owner", _PLENTY, at=at)
+        self.venue.pool.request_provide("owner", _PLENTY, at=at)
+        self.venue.pool.execute_provide("owner", at=at)
         for owner, size in (("long", _STANDING), ("short", -_STANDING), (_TRADER, 0)):
             self.venue.deposit(owner, 0, _PLENTY, at=at)
             if size:
