@@ -25,4 +25,14 @@ settings.register_profile(
 )
 settings.register_profile("nightly", max_examples=2_000, stateful_step_count=100, **_common)
 settings.register_profile("debug", max_examples=10, verbosity=Verbosity.verbose, **_common)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
+
+
+def pytest_collectstart() -> None:
+    """Settle it before each module: Brownie loads a profile of its own when it is imported."""
+    settings.load_profile(PROFILE)
+
+
+def pytest_runtest_setup() -> None:
+    """And before each test, which may have imported Brownie since."""
+    settings.load_profile(PROFILE)
