@@ -26,7 +26,7 @@
      the hedge between venues, or settlement of quote profit or debt against spot. Only then may
      sizes differ in sign and may it trade inside the band; drift stays where it was, turnover has
      a bucket of its own, and the cost bound is on the gross. A move leaves no more open than
-     before: a long here against a short there would pay funding twice and hedge nothing.
+     before, to its net: a long here against a short there would pay funding twice, for nothing.
      No venue is traded twice in a plan.
      A plan that only moves margin passes 2 and 6.
 
