@@ -35,6 +35,8 @@ NAMES: Final = (
     "PerpVenue",
     "HedgeGuard",
     "HedgeBook",
+    "RedemptionQueue",
+    "FlowRules",
     "HedgeVault",
     "VaultLens",
 )
