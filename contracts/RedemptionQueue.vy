@@ -267,9 +267,12 @@ def count() -> uint256:
 
 @external
 @view
+@reentrant
 def pending_shares() -> uint256:
     """
     @notice Shares of all requests that wait. Shares sent here without a request do not count.
+    @dev Whoever is called in the middle of a call here finds it written already, or, inside
+        `fill`, still too large, and the vault's own lock shut.
     """
     return packed.part(self._line, 128, 128)
 

@@ -99,8 +99,13 @@ def getRoundData(round_id: uint80) -> (uint80, int256, uint256, uint256, uint80)
     assert self._clock >> 240 == 0, "feed: reverting"
     clock: uint256 = self._clocks[round_id]
     assert clock != 0, "feed: no such round"
-    past: Round = self._unpacked(self._answers[round_id], clock)
-    return past.round_id, past.answer, past.started_at, past.updated_at, past.answered_in_round
+    return (
+        round_id,
+        self._answers[round_id],
+        clock >> 160 & MASK_TIME,
+        clock >> 200 & MASK_TIME,
+        convert(clock >> 80 & MASK_ID, uint80),
+    )
 
 
 @external
@@ -150,15 +155,10 @@ def _store(published: Round):
 @internal
 @view
 def _load() -> Round:
-    return self._unpacked(self._answer, self._clock)
-
-
-@internal
-@pure
-def _unpacked(answer: int256, clock: uint256) -> Round:
+    clock: uint256 = self._clock
     return Round(
         round_id=convert(clock & MASK_ID, uint80),
-        answer=answer,
+        answer=self._answer,
         started_at=clock >> 160 & MASK_TIME,
         updated_at=clock >> 200 & MASK_TIME,
         answered_in_round=convert(clock >> 80 & MASK_ID, uint80),

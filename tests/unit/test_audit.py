@@ -171,12 +171,11 @@ def _queue(history):
     Alice asks for 20,000 at 18 assets or more and gets 10 for half of it, then 5 for a quarter;
     the rest waits. Bob asks twice and is paid 3 for the first; he cancels the second.
     """
-    for number, owner, shares, least in (
-        (0, ALICE, 20_000, 18),
-        (1, BOB, 4_000, 0),
-        (2, BOB, 9, 0),
+    for number, owner, shares, least, pending in (
+        (0, ALICE, 20_000, 18, 20_000),
+        (1, BOB, 4_000, 0, 24_000),
+        (2, BOB, 9, 0, 24_009),
     ):
-        pending = (20_000, 24_000, 24_009)[number]
         history.add(
             "RedemptionQueue", "RedemptionRequested", id=number, owner=owner, shares=shares,
             min_assets=least, pending_shares_after=pending,
