@@ -37,6 +37,8 @@ from tests.vault_world import (
 
 HOLDERS = 3
 DEPOSIT = 40  # whole assets of each at the start
+# Of 120 at the start 12 are idle, and margin is free only over 30 times maintenance, 75 %.
+ILLIQUID = {"gap_floor": 10**24, "allotment_bps": BPS, "margin_target_bps": 300_000}
 calls = {"made": 0, "reverted": 0, "filled": 0, "parts": 0, "lapsed": 0, "cancelled": 0}
 holders = st.integers(0, HOLDERS - 1)
 percents = st.integers(1, 100)
@@ -49,13 +51,13 @@ class QueueBesideModel(RuleBasedStateMachine):
         super().__init__()
         self._anchor = boa.env.anchor()
         self._anchor.__enter__()
-        self.world = vault_world(*self.decimals, gap_floor=10**24, allotment_bps=BPS)
+        self.world = vault_world(*self.decimals, **ILLIQUID)
         self.holders = [self.world.depositor(f"holder {n}") for n in range(HOLDERS)]
         self.trader = self.world.base.trader("trader", quote=10**7)
         for holder in self.holders:
             self.world.deposit(holder, DEPOSIT)
             self.world.vault.approve(self.world.queue.address, MAX_UINT, sender=holder)
-        self.world.hedge(margin_share=0.5)
+        self.world.hedge(margin_share=0.9)
         self.price = 1_000.0
         self.model = RedemptionQueue(
             delay=QUEUE_DELAY,
@@ -106,7 +108,11 @@ class QueueBesideModel(RuleBasedStateMachine):
         before = feed.getRoundData(number - 1)[3] if number > 1 else 0
         return FeedRound(updated_at, before)
 
-    @rule(who=holders, percent=percents, least=st.sampled_from([0, 0, 900, 990, 1_000, 1_001]))
+    @rule(
+        who=holders,
+        percent=st.integers(1, 10).map(lambda n: n * n),
+        least=st.sampled_from([0, 0, 995, 1_000, 1_000, 1_001]),
+    )
     def request(self, who, percent, least):
         holder, vault = self.holders[who], self.world.vault
         held = vault.balanceOf(holder)
@@ -121,7 +127,7 @@ class QueueBesideModel(RuleBasedStateMachine):
         )
 
     @precondition(lambda self: self.model.pending_shares)
-    @rule(which=st.integers(0, 9), long=st.booleans())
+    @rule(which=st.integers(0, 9), long=st.integers(0, 3).map(lambda n: n == 0))
     def cancel(self, which, long):
         """Any that waits, mostly by its owner and when it may be."""
         waiting = [n for n, each in enumerate(self.model.requests) if each.shares]
@@ -143,7 +149,7 @@ class QueueBesideModel(RuleBasedStateMachine):
         most=st.integers(1, 6),
         step_bps=st.integers(-200, 200),
         wait=st.sampled_from([60, QUEUE_DELAY + 1, QUEUE_DELAY + 1, 2 * HOUR]),
-        rounds=st.integers(0, 2),
+        rounds=st.sampled_from([0, 1, 1, 1, 2]),
     )
     def serve(self, most, step_bps, wait, rounds):
         """Run the queue, mostly in the first or second round after the delay."""
@@ -257,7 +263,7 @@ class QueueBesideModel(RuleBasedStateMachine):
 def test_queue_beside_model__random_requests_runs_and_flows(decimals):
     calls.update(dict.fromkeys(calls, 0))
     machine = type("Machine", (QueueBesideModel,), {"decimals": decimals})
-    run_state_machine_as_test(machine, settings=settings(max_examples=20, stateful_step_count=40))
+    run_state_machine_as_test(machine, settings=settings(max_examples=10, stateful_step_count=50))
     print(calls)
     assert calls["reverted"] * 5 < calls["made"]
     assert min(calls[what] for what in ("filled", "parts", "lapsed", "cancelled")) > 0
