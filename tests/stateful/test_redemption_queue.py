@@ -44,20 +44,25 @@ holders = st.integers(0, HOLDERS - 1)
 percents = st.integers(1, 100)
 
 
+def hedged(decimals):
+    """Return a vault of three holders, hedged, with the queue approved."""
+    world = vault_world(*decimals, **ILLIQUID)
+    owners = [world.depositor(f"holder {n}") for n in range(HOLDERS)]
+    for owner in owners:
+        world.deposit(owner, DEPOSIT)
+        world.vault.approve(world.queue.address, MAX_UINT, sender=owner)
+    world.hedge(margin_share=0.9)
+    return world, owners, world.base.trader("trader", quote=10**7)
+
+
 class QueueBesideModel(RuleBasedStateMachine):
-    decimals = (18, 6)
+    built = None  # what `hedged` gave; each example begins there
 
     def __init__(self):
         super().__init__()
         self._anchor = boa.env.anchor()
         self._anchor.__enter__()
-        self.world = vault_world(*self.decimals, **ILLIQUID)
-        self.holders = [self.world.depositor(f"holder {n}") for n in range(HOLDERS)]
-        self.trader = self.world.base.trader("trader", quote=10**7)
-        for holder in self.holders:
-            self.world.deposit(holder, DEPOSIT)
-            self.world.vault.approve(self.world.queue.address, MAX_UINT, sender=holder)
-        self.world.hedge(margin_share=0.9)
+        self.world, self.holders, self.trader = self.built
         self.price = 1_000.0
         self.model = RedemptionQueue(
             delay=QUEUE_DELAY,
@@ -262,8 +267,11 @@ class QueueBesideModel(RuleBasedStateMachine):
 @pytest.mark.parametrize("decimals", [(18, 6), (8, 18)], ids=str)
 def test_queue_beside_model__random_requests_runs_and_flows(decimals):
     calls.update(dict.fromkeys(calls, 0))
-    machine = type("Machine", (QueueBesideModel,), {"decimals": decimals})
-    run_state_machine_as_test(machine, settings=settings(max_examples=10, stateful_step_count=50))
+    with boa.env.anchor():
+        machine = type("Machine", (QueueBesideModel,), {"built": hedged(decimals)})
+        run_state_machine_as_test(
+            machine, settings=settings(max_examples=30, stateful_step_count=40)
+        )
     print(calls)
     assert calls["reverted"] * 5 < calls["made"]
     assert min(calls[what] for what in ("filled", "parts", "lapsed", "cancelled")) > 0
