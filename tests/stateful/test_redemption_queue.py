@@ -160,6 +160,15 @@ class QueueBesideModel(RuleBasedStateMachine):
         """Run the queue, mostly in the first or second round after the delay."""
         for _ in range(rounds):
             self.move_price(step_bps, wait)
+        self.process(most)
+
+    @precondition(lambda self: self.model.pending_shares)
+    @rule(most=st.integers(1, 6), step_bps=st.integers(-100, 100))
+    def serve_in_the_first_round(self, most, step_bps):
+        self.move_price(step_bps, QUEUE_DELAY + 1)
+        self.process(most)
+
+    def process(self, most):
         current, market = self.feed_round(), self.market()
         rate = self.rate()
         done = self.both(

@@ -280,3 +280,12 @@ def test_rebalance__uses_nothing_that_is_reserved(world, owners):
     world.pass_time(HOUR)
     world.rebalance(Leg(margin_assets=idle // 2, size=-idle))
     assert world.queue.claim(owners[0]) > 0
+
+
+def test_process__fewer_assets_than_the_ledger_says__refused(world, owners):
+    """A token that delivers less than it was told would leave one unit short, as here."""
+    world.request(owners[0], 10**22)
+    world.become_due()
+    world.queue.eval("self.reserved_assets = 1")
+    with boa.reverts("queue: assets not received"):
+        world.queue.process(1)
