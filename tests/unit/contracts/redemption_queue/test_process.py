@@ -289,3 +289,20 @@ def test_process__fewer_assets_than_the_ledger_says__refused(world, owners):
     world.queue.eval("self.reserved_assets = 1")
     with boa.reverts("queue: assets not received"):
         world.queue.process(1)
+
+
+def test_process__behind_a_part__nothing_happens(world, owners):
+    """Not even a lapse: whoever is behind a request that waits keeps his place."""
+    for owner in owners[1:]:
+        spare = world.vault.balanceOf(owner) - 5 * 10**20
+        world.vault.transfer(owners[0], spare, sender=owner)
+    world.hedge(margin_share=0.6)
+    head = world.request(owners[0], world.vault.balanceOf(owners[0]))
+    behind = world.request(owners[1], 5 * 10**20, world.vault.convertToAssets(5 * 10**20))
+    boa.env.time_travel(seconds=QUEUE_DELAY + 1)
+    world.set_price(1_010)
+    assert world.queue.process(10) == 1
+    assert world.queue.first() == head
+    assert world.queue.request_of(head).shares > 0
+    assert world.queue.request_of(behind).shares == 5 * 10**20
+    assert events(world.queue, "RedemptionLapsed") == []
