@@ -2,13 +2,13 @@
 import pytest
 
 from keeper import abi
-from scripts.export_abi import as_text, compiled_abi
+from scripts.export_abi import as_text, interface
 
 
 @pytest.mark.parametrize("contract", abi.CONTRACTS)
 def test_shipped_abi__equals_the_compilers(contract):
     """If this fails: `python -m scripts.export_abi`."""
-    assert as_text(abi.load(contract)) == as_text(compiled_abi(contract))
+    assert as_text(abi.load(contract)) == as_text(interface(contract))
 
 
 def test_call_data__view_with_argument__is_selector_and_word():
