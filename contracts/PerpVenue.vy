@@ -2,7 +2,7 @@
 # pragma version 0.4.3
 # pragma evm-version shanghai
 # pragma nonreentrancy on
-# pragma optimize codesize
+# pragma optimize gas
 """
 @title A perpetual market against a pool
 @notice Accounts hold asset and quote as margin and trade a perpetual on the curve. Value is

@@ -2,7 +2,7 @@
 # pragma version 0.4.3
 # pragma evm-version shanghai
 # pragma nonreentrancy on
-# pragma optimize codesize
+# pragma optimize gas
 """
 @title Failing accounts, their debts, and what the backstop took from them
 @notice Part of a venue, which runs this code on its own storage (`modules/venue_ledger.vy`); called

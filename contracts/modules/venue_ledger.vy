@@ -408,14 +408,17 @@ def pool_value(price_wad: uint256, indices: int256) -> int256:
     """
     if self.stage_of(self.clock) == CLOSED:
         return 0
-    stop: ILiquidationRules.Account = self.load(POOL)
-    others_cost: int256 = self.open_cost_now(indices) - stop.entry * curve.PRICE_DIVISOR
-    others_cost -= self.owed(stop, indices)
+    position: int256 = self.accounts[POOL].position
+    size: int256 = words.high_of(position)
+    others_cost: int256 = self.open_cost_now(indices) - words.low_of(position) * curve.PRICE_DIVISOR
+    if size != 0:  # otherwise a word less is read
+        index: int256 = words.high_of(self.accounts[POOL].touched)
+        others_cost -= abs(size) * (self.index_of(size, indices) - index)
     return (
         words.high_of(self.claims)
         + self.interest_of_all()
         + margin_rules.value_down(words.low_of(self.loans), price_wad)
-        - curve.closing_value(self.skew(), stop.size, price_wad)
+        - curve.closing_value(self.skew(), size, price_wad)
         + fixed_point.div_floor(others_cost, curve.PRICE_DIVISOR)
     )
 

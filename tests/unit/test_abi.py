@@ -18,9 +18,16 @@ def test_call_data__view_with_argument__is_selector_and_word():
 
 
 def test_answer__struct__has_named_fields():
-    words = b"".join(value.to_bytes(32, "big", signed=True) for value in (5, -7, -3, -9, 0))
+    words = b"".join(value.to_bytes(32, "big", signed=True) for value in (5, -7, -3, -9, 0, 8))
     account = abi.answer("PerpVenue", "account", words)
-    assert account == {"assets": 5, "quote": -7, "size": -3, "entry": -9, "funding_index_wad": 0}
+    assert account == {
+        "assets": 5,
+        "quote": -7,
+        "size": -3,
+        "entry": -9,
+        "funding_index_wad": 0,
+        "settled_at": 8,
+    }
 
 
 def test_call_data__unknown_function__refused():
