@@ -17,6 +17,7 @@ ORDER = (
     "errors",
     "snapshot",
     "policy",
+    "band",
     "curve",
     "deleveraging",
     "risk",
