@@ -241,14 +241,8 @@ def test_band__by_cost_of_gas() -> None:
                 risk_wad=round(AVERSION * 0.36 * WAD),
             )
             free, fixed = joint_band(terms), target_band(terms)
-            h = free.trigger_wad / WAD
-            cost = (
-                running_cost(free, terms).total
-                if gas
-                else 1.44 * h * h / 6 + 0.0225 * fee / 1e4 / 2 / h
-            )
             print(
                 f"{gas:10.1f}{fee:10.0f}{free.trigger_bps():10d}{free.target_bps():10d}"
-                f"{cost * 1e4:10.2f}{fixed.trigger_bps():10d}"
+                f"{running_cost(free, terms).total * 1e4:10.2f}{fixed.trigger_bps():10d}"
                 f"{running_cost(fixed, terms).total * 1e4:10.2f}"
             )

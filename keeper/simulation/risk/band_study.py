@@ -30,7 +30,7 @@ class Costs:
 
 def running_cost(band: Band, terms: BandTerms) -> Costs:
     """
-    Return J(h, b) of `keeper.band`.
+    Return J(h, b) of `keeper.band`; without gas also at h = b, where drift is reflected.
 
     >>> terms = BandTerms(fixed_wad=10**14, proportional_wad=10**15,
     ...                   drift_variance_wad=3 * 10**17, risk_wad=WAD)
@@ -40,10 +40,11 @@ def running_cost(band: Band, terms: BandTerms) -> Costs:
     """
     h, b = band.trigger_wad / WAD, band.target_wad / WAD
     a, g = terms.drift_variance_wad / WAD, terms.risk_wad / WAD
-    if not h > b:
-        raise ValueError(f"a band that trades to its own trigger, {h}, trades for ever")
-    cost = terms.fixed_wad / WAD + terms.proportional_wad / WAD * (h - b)
-    return Costs(trading=a * cost / (h**2 - b**2), risk=g * (h**2 + b**2) / 12.0)
+    if not (h > b or (h == b > 0.0 and terms.fixed_wad == 0)):
+        raise ValueError(f"a band that trades to its own trigger, {h}, pays gas for ever")
+    gas = terms.fixed_wad / WAD / (h**2 - b**2) if terms.fixed_wad else 0.0
+    trading = a * (gas + terms.proportional_wad / WAD / (h + b))
+    return Costs(trading=trading, risk=g * (h**2 + b**2) / 12.0)
 
 
 def simulated_cost(

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,15 @@ def test_running_cost__mean_square_of_the_notes():
         assert running_cost(band, TERMS).risk * 2 == pytest.approx(square, abs=5e-4)
 
 
-def test_running_cost__band_without_width__is_refused():
-    with pytest.raises(ValueError, match="trades for ever"):
-        running_cost(Band(trigger_wad=Wad(5), target_wad=Wad(5)), TERMS)
+def test_running_cost__band_without_width__costs_a_reflection_or_gas_for_ever():
+    """a epsilon / 2 h for the reflection, g h2 / 6 for the drift."""
+    band = Band(trigger_wad=Wad(WAD // 10), target_wad=Wad(WAD // 10))
+    free = replace(TERMS, fixed_wad=0)
+    found = running_cost(band, free)
+    assert (found.trading, found.risk) == pytest.approx((0.3 * 1e-3 / 0.2, 0.01 / 6))
+    near = Band(trigger_wad=Wad(WAD // 10 + 10**9), target_wad=Wad(WAD // 10))
+    assert running_cost(near, free).total == pytest.approx(found.total, rel=1e-6)
+    with pytest.raises(ValueError, match="pays gas for ever"):
+        running_cost(band, TERMS)
+    with pytest.raises(ValueError, match="pays gas for ever"):
+        running_cost(Band(trigger_wad=Wad(0), target_wad=Wad(0)), free)

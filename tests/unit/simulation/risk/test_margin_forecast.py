@@ -2,6 +2,7 @@
 """Arithmetic by hand, the snapshot's liquidation price, then calibration out of sample."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -254,6 +255,11 @@ def test_windows__too_few_days__are_refused():
 # The real files
 
 
+@lru_cache
+def eight_hours(coin):
+    return windows(sample(coin), 8, FIRST)
+
+
 @pytest.mark.parametrize(
     ("coin", "losses"),
     [("ETH", (0.3984, 0.3392)), ("BTC", (0.4289, 0.3551)), ("ADA", (0.3614, 0.3375))],
@@ -280,7 +286,7 @@ def test_law__real_files__is_calibrated_out_of_sample_and_the_gaussian_is_not(co
     8-hour windows, law of the first half on the second: 2,446 windows, so 24.5 and 2.4 are
     expected beyond the 99 % and 99.9 % quantile, with deviations of 4.9 and 1.6 if independent.
     """
-    moves = windows(sample(coin), 8, FIRST).standardised(direction)
+    moves = eight_hours(coin).standardised(direction)
     half = moves.size // 2
     law, later = move_law(moves[:half]), moves[half:]
     assert later.size == 2_446
