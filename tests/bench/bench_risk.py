@@ -118,9 +118,30 @@ def test_margin__gaussian_and_real_tails() -> None:
                 normal = "".join(f"{np.mean(later > gaussian_quantile(p)):8.2%}" for p in LEVELS)
                 label = f"{coin} {length:2d} h, {name}"
                 print(f"{label:34}{later.size:7d}{law.tail.shape:7.2f}{ours}  {normal}")
+    print_headroom(eight)
     path = BUILD / "margin_tails.png"
     draw(eight, path)
     print(f"\n{path.relative_to(ROOT)}")
+
+
+def print_headroom(found):
+    """What a short needs for 8 hours: as forecast, or one constant for all times."""
+    print("\nheadroom of a short for 8 h, second half, law of the first")
+    fields = ("windows", "mean", "calls", "same mean", "calls", "same calls", "mean")
+    print(f"{'':14}" + "".join(f"{name:>12}" for name in fields))
+    for coin, each in found.items():
+        moves, half = each.standardised(1), each.rises.size // 2
+        later = each.where(each.begins_at >= each.begins_at[half])
+        rises = np.expm1(later.rises)
+        for probability in (0.99, 0.999):
+            quantile = move_law(moves[:half]).quantile(probability)
+            asked = np.expm1(quantile * later.deviations)
+            calls, mean = int(np.sum(rises > asked)), asked.mean()
+            constant = float(np.sort(rises)[-calls - 1])
+            print(
+                f"{coin} {1 - probability:8.1%}  {rises.size:12d}{mean:12.2%}{calls:12d}"
+                f"{mean:12.2%}{np.sum(rises > mean):12d}{calls:12d}{constant:12.2%}"
+            )
 
 
 def draw(found, path):

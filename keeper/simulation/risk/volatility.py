@@ -12,6 +12,11 @@ its averages over 1, 7 and 30 days (HAR: Corsi 2009, J. Financial Econometrics 7
                    ahead, and min(r, 0) / sqrt(RV) of the last day: coins move less at weekends
                    and more after a fall
 
+The calendar form was chosen among some fifteen on the ETH, BTC and ADA files, so its figures there
+are a little too good; that it beats log-HAR does not hang on the choice: it does so in every year
+from 2021 to 2025 on each file, by 0.059, 0.074 and 0.024 of QLIKE on average, 4.7, 6.9 and 3.5
+standard errors (Diebold & Mariano 1995, J. Business & Economic Statistics 13:253-263, 10 lags).
+
 Loss: QLIKE = RV / f - ln(RV / f) - 1, which ranks forecasts rightly by a noisy proxy (Patton 2011,
 J. Econometrics 160:246-256).
 """
