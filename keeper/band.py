@@ -119,7 +119,7 @@ def price_variance_wad(ratio_bps: int, variance_wad: int) -> Wad:
     Parameters
     ----------
     ratio_bps : int
-        h, in ``[0, 10_000]``.
+        h, not negative; over 10,000 too: an over-hedged vault is short.
     variance_wad : int
         Variance of the log price a year.
     """

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from keeper.band import BandTerms, joint_band, trigger_bps
 from keeper.policy import MOST, Policy, policy_fault
-from keeper.snapshot import Limits
 from keeper.units import WAD
 
 Floats = NDArray[np.float64]
@@ -79,7 +78,9 @@ def band_terms(
     )
 
 
-def advised(policy: Policy, limits: Limits, terms: BandTerms, headroom_bps: int) -> Policy:
+def advised(
+    policy: Policy, terms: BandTerms, headroom_bps: int, inner_bps: int, urgent_bps: int
+) -> Policy:
     """
     Return the policy with the cheapest band and the margin that the forecast asks for.
 
@@ -87,12 +88,12 @@ def advised(policy: Policy, limits: Limits, terms: BandTerms, headroom_bps: int)
     ----------
     policy : Policy
         What to start from; its distances keep their spacing.
-    limits : Limits
-        The chain's bands: the trigger stands between them, the target under it.
     terms : BandTerms
     headroom_bps : int
         Distance to liquidation at which a margin call within the watch's reach is as unlikely as
         wanted (`margin_forecast.distance_for`).
+    inner_bps, urgent_bps : int
+        The chain's bands: the trigger stands between them, the target under it.
 
     Raises
     ------
@@ -100,7 +101,7 @@ def advised(policy: Policy, limits: Limits, terms: BandTerms, headroom_bps: int)
         If what comes out is no usable policy; the text names the field.
     """
     band = joint_band(terms)
-    trigger = trigger_bps(band.trigger_bps(), limits.inner_band_bps, limits.urgent_band_bps)
+    trigger = trigger_bps(band.trigger_bps(), inner_bps, urgent_bps)
     higher = headroom_bps - policy.distance_low_bps
     changed = replace(
         policy,

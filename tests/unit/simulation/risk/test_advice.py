@@ -12,8 +12,7 @@ from keeper.simulation.risk.advice import (
     band_terms,
     drift_variance_a_year,
 )
-from keeper.units import WAD, Bps
-from tests.keeper_world import LIMITS
+from keeper.units import WAD
 
 POLICY = Policy(distance_low_bps=2_500, distance_target_bps=4_000, distance_high_bps=8_000)
 TERMS = band_terms(1e-6, 1e-3, 0.01, 4.0, 0.36)
@@ -67,7 +66,7 @@ def test_advised__band_and_distances():
     h, b = 0.028564, 0.016269
     assert h * b * (h + b) == pytest.approx(3e-5 / 1.44, rel=1e-4)
     assert (h - b) ** 3 == pytest.approx(4e-3 * h * b, rel=1e-3)
-    found = advised(POLICY, LIMITS, TERMS, 3_000)
+    found = advised(POLICY, TERMS, 3_000, 100, 1_000)
     assert policy_fault(found) is None
     assert (found.trigger_bps, found.target_bps) == (286, 162)
     distances = found.distance_low_bps, found.distance_target_bps, found.distance_high_bps
@@ -89,8 +88,7 @@ def test_advised__band_and_distances():
     ("inner", "urgent", "trigger", "target"), [(300, 1_000, 300, 162), (10, 150, 150, 149)]
 )
 def test_advised__stays_between_the_chains_bands(inner, urgent, trigger, target):
-    limits = replace(LIMITS, inner_band_bps=Bps(inner), urgent_band_bps=Bps(urgent))
-    found = advised(POLICY, limits, TERMS, 2_500)
+    found = advised(POLICY, TERMS, 2_500, inner, urgent)
     assert (found.trigger_bps, found.target_bps) == (trigger, target)
 
 
@@ -99,4 +97,4 @@ def test_advised__stays_between_the_chains_bands(inner, urgent, trigger, target)
 )
 def test_advised__no_usable_policy__is_refused_by_field(headroom, field):
     with pytest.raises(ValueError, match=f"no usable policy: {field}"):
-        advised(POLICY, LIMITS, TERMS, headroom)
+        advised(POLICY, TERMS, headroom, 100, 1_000)
