@@ -46,6 +46,23 @@ def autocorrelation(rates: Floats, lag: int) -> float:
     return float(np.corrcoef(rates[lag:], rates[:-lag])[0, 1])
 
 
+def half_life(rates: Floats) -> float:
+    """
+    Return the settlements in which an AR(1) forgets half, ln(1/2) / ln(phi).
+
+    One number is too little: after a week the files still correlate by more than 0.4.
+
+    Raises
+    ------
+    ValueError
+        If neighbours do not correlate positively: nothing decays.
+    """
+    persistence = autocorrelation(rates, 1)
+    if not 0.0 < persistence < 1.0:
+        raise ValueError(f"no half-life with an autocorrelation of {persistence:.2f}")
+    return float(np.log(0.5) / np.log(persistence))
+
+
 def worst_stretch(rates: Floats, length: int) -> Stretch:
     """Return the least sum over `length` settlements in a row."""
     sums = np.convolve(rates, np.ones(length), mode="valid")

@@ -37,6 +37,11 @@ class Series:
     mark_low: Floats
     funding_rate: Floats
 
+    @property
+    def basis(self) -> Floats:
+        """Return perp over spot minus one; nan in halted hours."""
+        return self.perp / self.spot - 1.0
+
     def where(self, chosen: NDArray[np.bool_]) -> Series:
         """Return the chosen rows."""
         return Series(**{each.name: getattr(self, each.name)[chosen] for each in fields(self)})

@@ -6,6 +6,7 @@ import pytest
 
 from keeper.simulation.risk.funding_history import (
     autocorrelation,
+    half_life,
     one_step_errors,
     statistics,
     worst_stretch,
@@ -29,6 +30,14 @@ def test_autocorrelation__of_an_alternating_series():
     rates = np.array([1.0, -1.0] * 10)
     assert autocorrelation(rates, 1) == pytest.approx(-1.0)
     assert autocorrelation(rates, 2) == pytest.approx(1.0)
+
+
+def test_half_life__of_what_decays_and_of_what_does_not():
+    """x -> x / 2 at each step, begun anew now and then: half is gone after one."""
+    decaying = np.concatenate([sign * 0.5 ** np.arange(12) for sign in (1, -1) * 400])
+    assert half_life(decaying) == pytest.approx(1.0, abs=0.01)
+    with pytest.raises(ValueError, match=r"no half-life with an autocorrelation of -1\.00"):
+        half_life(np.array([1.0, -1.0] * 10))
 
 
 def test_one_step_errors__of_an_ar1__are_its_shocks_and_no_change_loses():

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """
-The figures of quant.md, sections 1, 3, 5 and 6, on the real files.
+The figures of quant.md, sections 1, 3, 5 and 6, and the basis of 2, on the real files.
 
 Where its text leaves something open, what reproduces it:
 
 * the sample is the closes from 2020-02-01 00:00 to 2026-01-01 00:00, both included; returns
   across a halt of spot are dropped, in coarser bars too
 * the residual deviation of section 1 is that of the hedge at h = 1
+* the half-lives of section 3 are those of the first half (the whole: ETH 2.9, BTC 3.1, ADA 2.5)
 * "AR(1)" of section 3 is mean + autocorrelation x (last - mean), all from the first half
 * "normal" of section 5 fits mean and deviation of the daily *worst moves*, not of returns
 * the fastest rise is to the highest mark within the hours, not to that of the last hour
@@ -28,6 +29,7 @@ from keeper.simulation.risk.effectiveness import (
 )
 from keeper.simulation.risk.funding_history import (
     autocorrelation,
+    half_life,
     one_step_errors,
     statistics,
     worst_stretch,
@@ -137,6 +139,36 @@ def test_offset__in_large_hours(coin, percent):
     assert offset_share(spot, perp, 0.01)[1] * 100 == pytest.approx(percent, abs=5.1e-3)
 
 
+# Section 2
+
+
+@pytest.mark.parametrize(("year", "mean", "deviation"), [(2021, 5.6, 9.1), (2025, -4.3, 1.3)])
+def test_basis__of_eth_by_year(year, mean, deviation):
+    rows = sample("ETH")
+    found = rows.basis[years_of(rows.closes_at) == year] * BP
+    assert np.nanmean(found) == pytest.approx(mean, abs=0.051)
+    assert np.nanstd(found) == pytest.approx(deviation, abs=0.051)
+
+
+@pytest.mark.parametrize(
+    ("coin", "day", "worst"),
+    [
+        ("BTC", "2020-03-13", -257),
+        ("ETH", "2021-05-19", -133),
+        ("ETH", "2023-03-24", -252),
+        ("ETH", "2021-02-11", 139),
+        ("BTC", "2021-02-11", 210),
+        ("ETH", "2025-10-10", -25),
+    ],
+)
+def test_basis__in_stress(coin, day, worst):
+    rows = sample(coin)
+    begin = int(datetime.datetime.fromisoformat(day + "T00:00+00:00").timestamp())
+    part = rows.between(begin, begin + DAY)
+    found = part.basis * BP
+    assert found[np.nanargmax(np.abs(found))] == pytest.approx(worst, abs=0.51)
+
+
 # Section 3
 
 
@@ -194,6 +226,13 @@ def test_funding__one_step_forecasts(coin, autoregression, no_change, mean, to_z
     assert errors["no-change"] * BP == pytest.approx(no_change, abs=6e-4)
     assert errors["mean"] * BP == pytest.approx(mean, abs=6e-4)
     assert errors["AR(1) to zero"] * BP == pytest.approx(to_zero, abs=6e-4)
+
+
+@pytest.mark.parametrize(("coin", "periods"), [("ETH", 2.7), ("BTC", 2.9), ("ADA", 2.4)])
+def test_funding__half_life(coin, periods):
+    """The notes say 2.4 to 2.9 for the three."""
+    rates = sample(coin).settlements().funding_rate
+    assert half_life(rates[: rates.size // 2]) == pytest.approx(periods, abs=0.051)
 
 
 # Section 5

@@ -30,6 +30,8 @@ def test_series__what_is_not_there__is_nan():
     assert rows.spot[0] == 10.0
     assert math.isnan(rows.spot[1])  # the price derived in the reader is no quote
     assert rows.perp.tolist() == [20.0, 22.0]
+    assert rows.basis[0] == 1.0
+    assert math.isnan(rows.basis[1])
     assert math.isnan(rows.mark_high[0])
     assert rows.mark_high[1] == 3.0
     assert rows.settlements().closes_at.tolist() == [MIDNIGHT]
