@@ -11,7 +11,7 @@ would have asked for before it began. None is right always:
 | OLS | Cov(dS, dF) / Var(dF) over a window | Ederington 1979, J. Finance 34:157-170 | a stale quote or a wick enters the window: it stays there for the whole of it, and leaves at once |
 | EWMA | the same moments, decayed | RiskMetrics 1996, decay 0.94 | as OLS, more noise: it learns from 17 intervals |
 | GARCH | rho s_S / s_F, see `garch` | Bollerslev 1986; Engle 2002, J. Business & Economic Statistics 20:339-350 | spot and future move as one: three estimated numbers for a ratio that is 1 |
-| carry-aware | 1 + f / (gamma sigma2) | the speculative term of Anderson & Danthine 1981, J. Financial & Quantitative Analysis 16:1183-1196 | funding turns: it is most over-hedged when funding is dearest, in rallies, and least hedged when shorts pay, in crashes |
+| carry-aware | 1 + f / (gamma sigma2) | the speculative term of Anderson & Danthine 1981, J. Political Economy 89:1182-1196 | funding turns: it is most over-hedged when funding is dearest, in rallies, and least hedged when shorts pay, in crashes |
 | volatility-aware | 1 - min(most, target / sigma) | volatility targeting, Moreira & Muir 2017, J. Finance 72:1611-1644 | the jump comes out of a calm: then the most is unhedged |
 
 The first four aim at least variance; the last two keep or add exposure on purpose and are to be
