@@ -68,6 +68,7 @@ ALERTS: Final[Mapping[str, Alert]] = {
         severity=CRITICAL,
         means="No cycle has ended well for too long.",
         remedy="Read the last lines of the log; restart the keeper if they say nothing.",
+        at_once=True,
     ),
     "job_hung": Alert(
         severity=CRITICAL,
@@ -119,8 +120,8 @@ ALERTS: Final[Mapping[str, Alert]] = {
     ),
     "transaction_failed": Alert(
         severity=CRITICAL,
-        means="A rebalance was sent and failed.",
-        remedy="The reason says what the chain refused; a second failure in a row wants a person.",
+        means="A rebalance was sent and reverted.",
+        remedy="Run `hedgevault explain last`; after safety.max_reverts_in_row nothing is sent.",
         at_once=True,
     ),
     "transaction_stuck": Alert(
@@ -270,13 +271,10 @@ class Alerts:
         return stage
 
     def _over(self, key: Key, found: Standing, gone_secs: float) -> Stage | None:
-        if found.told_at is None:
-            del self._standing[key]
-            return None
         if gone_secs < self._after_secs:
-            return None
+            return None  # it may come back: then it has been there all the time
         del self._standing[key]
-        return Stage.RESOLVED
+        return None if found.told_at is None else Stage.RESOLVED
 
 
 def _decode(told: str) -> dict[Key, Standing]:

@@ -33,9 +33,17 @@ def test_advance__condition_lasts__told_once_after_its_patience(alerts):
 def test_advance__short_fault__tells_nobody(alerts):
     alerts.set(*NODE, "silent", 0.0)
     alerts.set(*NODE, None, 30.0)
-    assert alerts.advance(30.0) == []
-    alerts.set(*NODE, "silent", 50.0)
-    assert alerts.advance(70.0) == []
+    assert [m for now in range(30, 200, 5) for m in alerts.advance(float(now))] == []
+    alerts.set(*NODE, "silent", 200.0)
+    assert alerts.advance(259.0) == []
+
+
+def test_advance__short_faults_again_and_again__are_one_that_lasts(alerts):
+    told = []
+    for now in range(0, 120, 10):
+        alerts.set(*NODE, "silent" if now % 20 == 0 else None, float(now))
+        told += alerts.advance(float(now))
+    assert stages(told) == [("node_unavailable", Stage.RAISED)]
 
 
 def test_advance__fact__told_at_once(alerts):
