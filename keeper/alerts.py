@@ -207,7 +207,7 @@ class Alerts:
         self._remind_secs = remind_secs
         self._standing = _decode(told)
 
-    def set(self, alert: str, subject: str, words: str | None, now: float) -> None:
+    def note(self, alert: str, subject: str, words: str | None, now: float) -> None:
         """Say that a condition holds, with words, or that it does not, with None."""
         key = (alert, subject)
         found = self._standing.get(key)
@@ -219,13 +219,13 @@ class Alerts:
         else:
             found.words, found.gone_since = words, None
 
-    def set_all(self, alert: str, holds: Mapping[str, str], now: float) -> None:
+    def note_all(self, alert: str, holds: Mapping[str, str], now: float) -> None:
         """Say for which subjects a condition holds; for others it does not."""
         for name, subject in self._standing:
             if name == alert and subject not in holds:
-                self.set(alert, subject, None, now)
+                self.note(alert, subject, None, now)
         for subject, words in holds.items():
-            self.set(alert, subject, words, now)
+            self.note(alert, subject, words, now)
 
     def advance(self, now: float) -> list[Message]:
         """Return what is to be told now."""

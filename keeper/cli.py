@@ -33,6 +33,7 @@ from keeper.jobs import Job, Jobs
 from keeper.journal import DecisionRow, Journal, TxState
 from keeper.lock import exclusive
 from keeper.plan import plan_hash
+from keeper.redaction import Redactor
 from keeper.risk import VenueRisk, assess
 from keeper.runner import Keeper, outcome_words
 from keeper.sending import Fees, Orders
@@ -40,6 +41,7 @@ from keeper.signer import Signer, signer_from_key, signer_from_keystore
 from keeper.snapshot import Snapshot
 from keeper.strategy import Rebalance, decide
 from keeper.template import template
+from keeper.watch import Watch, alert_urls
 
 OK: Final = 0
 FAULT: Final = 1
@@ -108,18 +110,20 @@ def init(
 def run(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
     """Keep the vaults hedged until SIGTERM or SIGINT."""
     with _one_line(), _session(config, live=live) as session:
-        jobs = _jobs(session)
+        watch = _watch(session)
+        jobs = _jobs(session, watch)
         jobs.stop_on_signals()
-        _recover(session)
-        session.log.info(
-            "started",
-            version=__version__,
-            mode="live" if live else "dry run",
-            sender=session.keeper.sender,
-            vaults=list(session.config.vaults),
-            journal=str(session.config.journal_path),
-        )
-        jobs.run()
+        with watch.over(jobs):
+            _recover(session, jobs)
+            session.log.info(
+                "started",
+                version=__version__,
+                mode="live" if live else "dry run",
+                sender=session.keeper.sender,
+                vaults=list(session.config.vaults),
+                journal=str(session.config.journal_path),
+            )
+            jobs.run()
         session.log.info("stopped", counts=dict(jobs.counts))
 
 
@@ -229,16 +233,18 @@ def report(
 class _Session:
     def __init__(self, config: Config, *, live: bool) -> None:
         self.config = config
-        self.log = _logger(config)
+        self.hide = _redactor(config)
+        self.log = _logger(config, self.hide)
         signer = _signer(config) if config.signer is not None else None
         if live and signer is None:
             raise ConfigInvalid("signer: --live needs a key")
         self.chain = _chain(config)
         self.journal = Journal(config.journal_path, config.chain.chain_id)
+        self.orders = _orders(config, live=live)
         self.keeper = Keeper(
             chain=self.chain,
             journal=self.journal,
-            orders=_orders(config, live=live),
+            orders=self.orders,
             signer=signer,
             log=self.log,
         )
@@ -339,15 +345,30 @@ def _orders(config: Config, *, live: bool) -> Orders:
     )
 
 
-def _recover(session: _Session) -> None:
+def _recover(session: _Session, jobs: Jobs) -> None:
     """Resolve what an earlier process left; a node that is down may wait, each tick does it too."""
+    secs = session.config.jobs.tick_deadline_secs
+    recovery = Job(name="recovery", every_secs=secs, deadline_secs=secs, run=session.keeper.recover)
     try:
-        session.keeper.recover(Deadline(session.config.jobs.tick_deadline_secs))
+        jobs.first(recovery)
     except Fault as fault:
         session.log.warning("recovery waits", error=str(fault))
 
 
-def _jobs(session: _Session) -> Jobs:
+def _watch(session: _Session) -> Watch:
+    watch = Watch(
+        session.config,
+        chain=session.chain,
+        journal=session.journal,
+        orders=session.orders,
+        hide=session.hide,
+        log=session.log,
+    )
+    session.keeper.witness = watch.observer
+    return watch
+
+
+def _jobs(session: _Session, watch: Watch) -> Jobs:
     section, keeper = session.config.jobs, session.keeper
     return Jobs(
         [
@@ -365,10 +386,18 @@ def _jobs(session: _Session) -> Jobs:
             ),
         ],
         log=session.log,
+        on_result=watch.observer.ran,
     )
 
 
-def _logger(config: Config) -> Any:
+def _redactor(config: Config) -> Redactor:
+    """Return what keeps the secrets of this configuration out of words."""
+    section = config.signer
+    key = os.environ.get(section.key_env, "") if section and section.key_env else ""
+    return Redactor([config.chain.rpc_url, key.removeprefix("0x"), *alert_urls(config)])
+
+
+def _logger(config: Config, hide: Redactor) -> Any:
     """Return a logger that writes one line an event to stderr."""
     plain = config.log.format == "console" or (config.log.format == "auto" and sys.stderr.isatty())
     renderer: Any = (
@@ -381,6 +410,7 @@ def _logger(config: Config) -> Any:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            hide.line,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

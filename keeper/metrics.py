@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final
 
 from prometheus_client import (
@@ -36,7 +37,7 @@ BUCKETS: Final = (  # seconds: an idle read takes milliseconds, waiting for a re
 ETHER: Final = 10**18
 UNKNOWN: Final = math.nan
 
-Counts = Mapping[str, int]
+Counts = Mapping[tuple[str, ...], float]  # by the values of the labels
 
 
 class Metrics:
@@ -182,19 +183,19 @@ class Metrics:
         """Count a mistake of our own."""
         self._faults.inc()
 
-    def count_elsewhere(
-        self, name: str, words: str, label: str, read: Callable[[], Counts]
+    def counted_elsewhere(
+        self, name: str, words: str, labels: tuple[str, ...], read: Callable[[], Counts]
     ) -> None:
         """Export counts that somebody else keeps, as they are at the scrape."""
-        self.registry.register(_Elsewhere(f"hedgevault_{name}", words, label, read))
+        family = partial(CounterMetricFamily, f"hedgevault_{name}", words, labels=labels)
+        self.registry.register(_Elsewhere(family, read))
 
-    def measure_elsewhere(
-        self, name: str, words: str, label: str, read: Callable[[], Counts]
+    def measured_elsewhere(
+        self, name: str, words: str, labels: tuple[str, ...], read: Callable[[], Counts]
     ) -> None:
-        """Export amounts that somebody else keeps, as they are at the scrape."""
-        self.registry.register(
-            _Elsewhere(f"hedgevault_{name}", words, label, read, kind=GaugeMetricFamily)
-        )
+        """Export amounts that somebody else knows, as they are at the scrape."""
+        family = partial(GaugeMetricFamily, f"hedgevault_{name}", words, labels=labels)
+        self.registry.register(_Elsewhere(family, read))
 
     def text(self) -> bytes:
         """Return the exposition."""
@@ -208,28 +209,24 @@ class Metrics:
 
 
 class _Elsewhere:
-    """A collector of somebody else's counts."""
+    """A collector of what somebody else keeps."""
 
     def __init__(
         self,
-        name: str,
-        words: str,
-        label: str,
+        family: Callable[[], CounterMetricFamily | GaugeMetricFamily],
         read: Callable[[], Counts],
-        kind: type[CounterMetricFamily | GaugeMetricFamily] = CounterMetricFamily,
     ) -> None:
-        self._name, self._words, self._label = name, words, label
-        self._read, self._kind = read, kind
+        self._family, self._read = family, read
 
     def describe(self) -> list[Metric]:
         """Name it without reading."""
-        return [self._kind(self._name, self._words, labels=[self._label])]
+        return [self._family()]
 
     def collect(self) -> list[Metric]:
         """Read it now."""
-        family = self._kind(self._name, self._words, labels=[self._label])
-        for value, count in list(self._read().items()):
-            family.add_metric([value], count)
+        family = self._family()
+        for values, amount in list(self._read().items()):
+            family.add_metric(list(values), amount)
         return [family]
 
 

@@ -74,7 +74,8 @@ def _parts(secret: str) -> set[str]:
     if "://" not in secret:
         return {secret} if secret else set()
     parts = urlsplit(secret)
-    known = parts.hostname if parts.scheme in PLAIN_SCHEMES else None
+    host = parts.hostname or ""
+    known = host if parts.scheme in PLAIN_SCHEMES or "." in host else None  # tokens have no dots
     pieces = re.split(r"[/?#&=@:]", secret.split("://", 1)[1])
     wanted = {piece for piece in pieces if len(piece) >= SHORTEST_SECRET}
     wanted |= {unquote(piece) for piece in wanted}

@@ -125,9 +125,8 @@ class Keeper:
         signer: Key | None,
         wall: Callable[[], float] = time.time,
         log: Any = None,
-        witness: Witness | None = None,
     ) -> None:
-        self._witness = witness
+        self.witness: Witness | None = None
         self._chain = chain
         self._journal = journal
         self._orders = orders
@@ -325,8 +324,8 @@ class Keeper:
     # Records
 
     def _tell(self, report: TickReport, error: KeeperError | None) -> None:
-        if self._witness is not None:
-            self._witness.ended(report, error)
+        if self.witness is not None:
+            self.witness.ended(report, error)
 
     def _end_badly(self, report: TickReport, error: KeeperError) -> None:
         ended, requests = self._spent_on(report)

@@ -53,13 +53,15 @@ def test_template__uncommented__is_the_default(tmp_path):
         .replace("# [[vaults]]", "")
         .replace(f'address = "{LENS}"', "", 1)
     )
-    lines = [line for line in text.splitlines() if not line.startswith(("keystore", "password"))]
+    lines = [
+        line for line in text.splitlines() if not line.startswith(("keystore", "password", "url_"))
+    ]
     path = tmp_path / "h.toml"
     path.write_text("\n".join(lines) + f'\n[[vaults]]\naddress = "{VAULT}"\n')
     config = load_config(path)
     assert config.policy == Policy(max_price_age_secs=config.policy.max_price_age_secs)
     plain = ConfigFile.model_validate({"chain": config.chain.model_dump()})
-    for section in ("fees", "jobs", "journal", "log", "policy"):
+    for section in ("alerts", "fees", "http", "jobs", "journal", "log", "policy"):
         assert getattr(config.file, section) == getattr(plain, section)
 
 
@@ -69,7 +71,7 @@ def test_template__has_every_key():
         assert f"# {name} = " in text
     for name, section in ConfigFile.model_fields.items():
         kind = section.annotation
-        if name in ("chain", "fees", "journal", "jobs", "safety", "log"):
+        if name in ("alerts", "chain", "fees", "http", "journal", "jobs", "safety", "log"):
             for key in kind.model_fields:
                 assert f"{key} = " in text, key
 

@@ -38,6 +38,12 @@ def test_redactor__registered_secret__hidden_in_each_piece():
     assert hide("node.example cannot be reached") == "node.example cannot be reached"
 
 
+def test_redactor__host_of_a_webhook__is_no_secret():
+    hide = Redactor(["json://127.0.0.1:8080/hooks/s3cr3t-t0ken"])
+    assert hide("the node at 127.0.0.1:8545") == "the node at 127.0.0.1:8545"
+    assert hide("no hook s3cr3t-t0ken") == "no hook ***"
+
+
 def test_redactor__log_line__all_fields_also_nested():
     hide = Redactor([KEY])
     line = hide.line(None, "info", {"event": "x", "n": 3, "of": [{"at": KEY}], "why": f"<{KEY}>"})
