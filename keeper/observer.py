@@ -94,9 +94,9 @@ class Observer:
         """Take note of a run; called by the jobs."""
         with self._careful():
             self._metrics.job(job, result)
-            if result in NOT_RUN:
+            if result in NOT_RUN and not self._cause:  # else the node holds the runs up
                 self._alarm.note("job_missed", job, f"job {job}: {result}")
-            elif result in ON_TIME:
+            elif result in (*ON_TIME, *NOT_RUN):
                 self._alarm.note("job_missed", job, None)
 
     def halted(self, words: str) -> None:

@@ -283,6 +283,16 @@ def test_ran__missed_again_and_again__is_told_once(desk):
     assert desk.told() == ["raised job_missed tick"]
 
 
+def test_ran__missed_because_the_node_is_silent__only_the_node_is_told(desk):
+    def fail():
+        desk.fail(ChainUnavailable("silent"))
+        desk.observer.ran("tick", "still running")
+
+    desk.observer.ran("tick", "still running")
+    desk.wait(150, fail)
+    assert desk.told() == ["raised node_unavailable"]
+
+
 def test_pulse__kill_file__is_told_at_once_and_its_end(desk):
     desk.tick()
     desk.kill_file.touch()
