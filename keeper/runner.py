@@ -343,6 +343,7 @@ class Keeper:
             error=str(error),
             requests=requests,
             secs=round(ended - report.started, 3),
+            **self._state_of(report),
         )
 
     def _write_end(
@@ -354,6 +355,13 @@ class Keeper:
             )
         else:
             self._journal.end_tick(report.tick_id, ended, requests, result, detail)
+
+    def _state_of(self, report: TickReport) -> dict[str, Any]:
+        """Return what the line of every tick says, a good one or not."""
+        return {
+            "stages": {name: round(secs, 4) for name, secs in report.stages.items()},
+            "killed": self._orders.kill_file.exists(),
+        }
 
     def _log_line(self, report: TickReport) -> None:
         said = [verdict.figures() for verdict in report.verdicts]
@@ -367,8 +375,7 @@ class Keeper:
             block_at=block.at if block is not None else None,
             requests=requests,
             secs=round(ended - report.started, 3),
-            stages={name: round(secs, 4) for name, secs in report.stages.items()},
-            killed=self._orders.kill_file.exists(),
+            **self._state_of(report),
             sent=[f"{tx.state} {tx.tx_hash}" for tx in report.sent],
             waiting=[tx.tx_hash for tx in report.waiting],
             **(said[0] if len(said) == 1 else {"vaults": said}),

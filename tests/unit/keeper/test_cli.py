@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from contextlib import closing
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from keeper.cli import FAULT, HALT, OK, USAGE, app
+from keeper.cli import FAULT, HALT, OK, USAGE, _logger, _redactor, app
 from keeper.config import ConfigFile, load_config
 from keeper.journal import Entry, Journal
 from keeper.lock import exclusive
@@ -153,3 +154,22 @@ def test_version():
     from keeper import __version__
 
     assert CliRunner().invoke(app, ["--version"]).stdout.strip() == __version__
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_logger__either_form__one_line_without_secrets(tmp_path, capsys, form):
+    path = tmp_path / "hedgevault.toml"
+    path.write_text(
+        '[chain]\nrpc_url = "https://node.example/v3/4f5d6e7a8b9c"\nchain_id = 1\n'
+        f'lens = "{LENS}"\n[[vaults]]\naddress = "{VAULT}"\n[log]\nformat = "{form}"\n'
+    )
+    config = load_config(path)
+    log = _logger(config, _redactor(config))
+    error = RuntimeError("exceeded with url: /v3/4f5d6e7a8b9c")
+    log.error("job", error=repr(error), tick=7, exc_info=error)
+    said = capsys.readouterr().err
+    assert "4f5d6e7a8b9c" not in said
+    assert "RuntimeError" in said
+    if form == "json":
+        (line,) = said.splitlines()
+        assert json.loads(line)["tick"] == 7
