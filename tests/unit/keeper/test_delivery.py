@@ -143,13 +143,13 @@ def test_put__too_many__oldest_is_logged_and_counted(log):
 def test_put__service_raises__counts_as_refused(log):
     class Broken:
         def notify(self, body, *, title, notify_type):
-            raise ZeroDivisionError
+            raise ZeroDivisionError("exceeded with url: /hooks/s3cr3t")
 
     target = Target("x 1", Broken(), sender=SENDER, hide=Redactor(), log=log, first_pause=0.01)
     target.put(message())
     assert until(lambda: target.counts["refused"] >= 2)
     assert Delivery([target]).close(1.0) == [message()]
-    assert "ZeroDivisionError" in log.lines[0]["why"]
+    assert log.lines[0]["why"] == "ZeroDivisionError('exceeded with url: /***')"
 
 
 @pytest.mark.parametrize(
