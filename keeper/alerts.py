@@ -139,6 +139,12 @@ ALERTS: Final[Mapping[str, Alert]] = {
         means="An alert target has not taken messages for too long.",
         remedy="Check the target's URL and token; the log has every message that it missed.",
     ),
+    "test": Alert(
+        severity=WARNING,
+        means="Somebody tries whether alerts arrive.",
+        remedy="Nothing: this one has arrived.",
+        at_once=True,
+    ),
 }  # fmt: skip
 
 

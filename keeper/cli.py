@@ -22,10 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from keeper import __version__
+from keeper.alerts import ALERTS, Message, Stage
 from keeper.chain import Chain, Node
 from keeper.collect import VaultEvidence, collect
 from keeper.config import GWEI, Config, load_config
 from keeper.deadline import Deadline
+from keeper.delivery import Delivery
 from keeper.doctor import Mark, examine, worst
 from keeper.errors import ConfigInvalid, Fault, Halt
 from keeper.explain import Line, recompute
@@ -41,13 +43,14 @@ from keeper.signer import Signer, signer_from_key, signer_from_keystore
 from keeper.snapshot import Snapshot
 from keeper.strategy import Rebalance, decide
 from keeper.template import template
-from keeper.watch import Watch, alert_urls
+from keeper.watch import Watch, alert_urls, targets
 
 OK: Final = 0
 FAULT: Final = 1
 USAGE: Final = 2
 HALT: Final = 3
 LOGS_TIMEOUT_SECS: Final = 60.0  # a long history is one answer
+TEST_PATIENCE_SECS: Final = 15.0  # for a target to take a test
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]
 DEFAULT_CONFIG: Final = Path("hedgevault.toml")
@@ -122,6 +125,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
                 sender=session.keeper.sender,
                 vaults=list(session.config.vaults),
                 journal=str(session.config.journal_path),
+                alerts_to=watch.tells,
             )
             jobs.run()
         session.log.info("stopped", counts=dict(jobs.counts))
@@ -190,6 +194,32 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG) -> None:
             typer.echo(f"{finding.mark:<5} {finding.what}: {finding.found}{adapts}")
     if worst(findings) is Mark.BAD:
         raise typer.Exit(FAULT)
+
+
+@app.command()
+def alerts(
+    config: ConfigPath = DEFAULT_CONFIG,
+    test: Annotated[bool, typer.Option("--test", help="Send one to each target.")] = False,
+) -> None:
+    """List the alerts, with what to do. Exit 1 if a test did not arrive."""
+    if not test:
+        for name, rule in ALERTS.items():
+            typer.echo(f"{name} ({rule.severity}): {rule.means} {rule.remedy}")
+        return
+    with _one_line():
+        settings = load_config(config)
+        hide = _redactor(settings)
+        found = targets(settings, hide, _logger(settings, hide))
+        if not found:
+            raise ConfigInvalid("alerts: give url_env or url_file")
+        delivery = Delivery(found)
+        delivery.put(
+            Message(alert="test", subject="", stage=Stage.RAISED, words="A test.", secs=0.0)
+        )
+        delivery.close(TEST_PATIENCE_SECS)
+        missed = [target.name for target in found if not target.counts["delivered"]]
+        if missed:
+            raise Fault(f"not delivered to {', '.join(missed)}")
 
 
 @app.command()

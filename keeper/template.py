@@ -78,6 +78,7 @@ key_env = "HEDGEVAULT_KEEPER_KEY"
 # Where to is an Apprise URL for each place (slack://..., tgram://..., mailtos://...,
 # pagerduty://..., jsons://...), one a line. It holds a token, so it is not in here: the name of an
 # environment variable, or a file that only the keeper can read. Without either: in the log only.
+# `hedgevault alerts --test` sends one to each.
 [alerts]
 # url_env = "HEDGEVAULT_ALERT_URLS"
 # url_file = "alerts.urls"

@@ -53,7 +53,8 @@ class Watch:
     ) -> None:
         self._config, self._log = config, log
         self._metrics = Metrics(version=__version__, mode="live" if orders.live else "dry run")
-        delivery = Delivery(_targets(config, hide, log))
+        delivery = Delivery(targets(config, hide, log))
+        self.tells = [target.name for target in delivery.targets]
         told_path = config.journal_path.with_name(f"{config.journal_path.name}-alerts")
         section, jobs = config.alerts, config.jobs
         alerts = Alerts(
@@ -143,7 +144,8 @@ def alert_urls(config: Config) -> list[str]:
     return urls
 
 
-def _targets(config: Config, hide: Redactor, log: Any) -> list[Target]:
+def targets(config: Config, hide: Redactor, log: Any) -> list[Target]:
+    """Return the places to which alerts go."""
     field = "alerts.url_env" if config.alerts.url_env is not None else "alerts.url_file"
     sender = f"hedgevault chain {config.chain.chain_id}"
     return open_targets(alert_urls(config), field=field, sender=sender, hide=hide, log=log)

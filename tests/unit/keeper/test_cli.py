@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from keeper.alerts import ALERTS
 from keeper.cli import FAULT, HALT, OK, USAGE, _logger, _redactor, app
 from keeper.config import ConfigFile, load_config
 from keeper.journal import Entry, Journal
@@ -20,6 +21,7 @@ from keeper.lock import exclusive
 from keeper.policy import Memory, Policy
 from keeper.strategy import decide
 from keeper.template import NOTES, template
+from tests.alert_server import Webhook
 from tests.keeper_world import ETHER, snapshot, venue
 
 LENS, VAULT = "0x" + "11" * 20, "0x" + "22" * 20
@@ -173,3 +175,43 @@ def test_logger__either_form__one_line_without_secrets(tmp_path, capsys, form):
     if form == "json":
         (line,) = said.splitlines()
         assert json.loads(line)["tick"] == 7
+
+
+def test_alerts__without_configuration__lists_each_with_what_to_do(call):
+    result = call("alerts")
+    assert result.exit_code == OK
+    assert [line.split(" ")[0] for line in result.stdout.splitlines()] == list(ALERTS)
+    assert "Check the node" in result.stdout
+
+
+@pytest.fixture
+def configured(tmp_path, monkeypatch):
+    (tmp_path / "hedgevault.toml").write_text(
+        f'[chain]\nrpc_url = "http://h"\nchain_id = 1\nlens = "{LENS}"\n'
+        f'[[vaults]]\naddress = "{VAULT}"\n[alerts]\nurl_env = "WHERE_TO"\n'
+    )
+    return lambda *urls: monkeypatch.setenv("WHERE_TO", "\n".join(urls))
+
+
+def test_alerts__test__arrives(call, configured):
+    with Webhook() as hook:
+        configured(hook.url)
+        result = call("alerts", "--test")
+    assert result.exit_code == OK, result.stderr
+    assert hook.titles() == ["raised: test (warning)"]
+
+
+def test_alerts__test_does_not_arrive__one_line_names_the_target(call, configured):
+    with Webhook() as well, Webhook() as ill:
+        ill.status = 403
+        configured(well.url, ill.url)
+        result = call("alerts", "--test")
+    assert result.exit_code == FAULT
+    assert result.stderr.splitlines()[-1] == "hedgevault: not delivered to json 2"
+    assert "s3cr3t" not in result.stderr
+    assert len(well.got) == 1
+
+
+def test_alerts__no_target__usage(call, configured, tmp_path):
+    configured("")
+    assert call("alerts", "--test").exit_code == USAGE
