@@ -38,7 +38,7 @@ class Alarm:
         self._alerts, self._delivery = alerts, delivery
         self._log, self._path, self._wall = log, path, wall
         self._lock = threading.Lock()
-        self._file_fault = ""
+        self._kept, self._file_fault = "", ""
 
     def note(self, alert: str, subject: str, words: str | None) -> None:
         """Say that a condition holds, with words, or that it does not, with None."""
@@ -62,18 +62,13 @@ class Alarm:
         for message in due:
             self._say(message)
             self._delivery.put(message)
-        if due:
-            self._keep()
+        self._keep()
         return due
 
     def close(self, patience_secs: float) -> None:
-        """Try for some seconds to deliver what waits; what nobody took is told by the next one."""
-        left = self._delivery.close(patience_secs)
-        with self._lock:
-            for message in left:
-                self._alerts.unsay(message)
-        if left:
-            self._keep()
+        """Try for some seconds to deliver what waits."""
+        self._delivery.close(patience_secs)
+        self._keep()
 
     def _say(self, message: Message) -> None:
         say = self._log.info if message.stage is Stage.RESOLVED else self._log.warning
@@ -81,16 +76,21 @@ class Alarm:
         say("alert", **said, words=message.words, secs=round(message.secs, 1))
 
     def _keep(self) -> None:
-        """Write down what has been told; a file that cannot be written is logged once."""
-        if self._path is None:
-            return
+        """
+        Write down what has been told and taken, when it is another than before.
+
+        What no target has taken is left out: the next process tells it again.
+        """
+        untaken = self._delivery.untaken()
         with self._lock:
-            text = self._alerts.encode()
+            text = self._alerts.encode(untaken)
+        if self._path is None or text == self._kept:
+            return
         try:
             fresh = self._path.with_name(f"{self._path.name}-new")
             fresh.write_text(text, encoding="utf-8")
             fresh.replace(self._path)
-            self._file_fault = ""
+            self._kept, self._file_fault = text, ""
         except OSError as fault:
             words = f"{self._path}: {(fault.strerror or str(fault)).lower()}"
             if words != self._file_fault:

@@ -13,7 +13,7 @@ repeats it nor forgets to say that it is over. Pure: time comes in, messages go 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Final
@@ -148,6 +148,9 @@ ALERTS: Final[Mapping[str, Alert]] = {
 }  # fmt: skip
 
 
+Key = tuple[str, str]  # the alert's id and its subject
+
+
 class Stage(StrEnum):
     """What a message says about an alert."""
 
@@ -165,6 +168,11 @@ class Message:
     stage: Stage
     words: str
     secs: float  # since the condition began to hold
+
+    @property
+    def key(self) -> Key:
+        """Return what it is about."""
+        return self.alert, self.subject
 
     @property
     def title(self) -> str:
@@ -189,9 +197,6 @@ class Standing:
     since: float
     gone_since: float | None = None
     told_at: float | None = None  # None: it has not held long enough
-
-
-Key = tuple[str, str]  # the alert's id and its subject
 
 
 class Alerts:
@@ -237,19 +242,14 @@ class Alerts:
         """Return what is to be told now."""
         return list(self._due(now))
 
-    def unsay(self, message: Message) -> None:
-        """Take back that something was told: no target has taken it."""
-        found = self._standing.get((message.alert, message.subject))
-        if found is not None and message.stage is Stage.RAISED:
-            found.told_at = None
-
     def active(self) -> list[Key]:
         """Return what has been told and is not over."""
         return [key for key, found in self._standing.items() if found.told_at is not None]
 
-    def encode(self) -> str:
-        """Return what has been told and is not over, for the next process."""
-        return json.dumps([[*key, asdict(self._standing[key])] for key in self.active()])
+    def encode(self, untaken: Collection[Key] = ()) -> str:
+        """Return for the next process what is told and not over, but not what nobody has yet."""
+        told = [key for key in self.active() if key not in untaken]
+        return json.dumps([[*key, asdict(self._standing[key])] for key in told])
 
     def _due(self, now: float) -> Iterator[Message]:
         for key, found in list(self._standing.items()):

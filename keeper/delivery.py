@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 
 from apprise import Apprise, NotifyType
 
-from keeper.alerts import ALERTS, Message, Severity, Stage
+from keeper.alerts import ALERTS, Key, Message, Severity, Stage
 from keeper.errors import ConfigInvalid
 from keeper.redaction import Redactor
 
@@ -78,6 +78,11 @@ class Target:
             self._waiting.append((time.monotonic(), message))
             self._changed.notify_all()
 
+    def untaken(self) -> set[Key]:
+        """Return which alerts were raised and have not reached it."""
+        with self._changed:
+            return {m.key for _at, m in self._waiting if m.stage is Stage.RAISED}
+
     @property
     def waiting(self) -> int:
         """Return how many messages it has not taken yet."""
@@ -95,15 +100,13 @@ class Target:
             self._closing = True
             self._changed.notify_all()
 
-    def close(self, deadline: float) -> list[Message]:
-        """Wait until a moment of `time.monotonic`; return what was not taken."""
+    def close(self, deadline: float) -> None:
+        """Wait until a moment of `time.monotonic`; log what was not taken."""
         self._thread.join(max(0.0, deadline - time.monotonic()))
         with self._changed:
             left = [message for _at, message in self._waiting]
-            self._waiting.clear()
         for message in left:
             self._lost(message, "the keeper stops")
-        return left
 
     def _work(self) -> None:
         pause = self._first_pause
@@ -170,13 +173,18 @@ class Delivery:
         for target in self.targets:
             target.put(message)
 
-    def close(self, patience_secs: float) -> list[Message]:
-        """Try for some seconds what waits; return what no target has taken."""
+    def untaken(self) -> set[Key]:
+        """Return which alerts were raised and have reached no target."""
+        found = [target.untaken() for target in self.targets]
+        return set.intersection(*found) if found else set()
+
+    def close(self, patience_secs: float) -> None:
+        """Try for some seconds what waits, log the rest; `untaken` still knows it."""
         deadline = time.monotonic() + patience_secs
         for target in self.targets:
             target.finish()
-        left = [target.close(deadline) for target in self.targets]
-        return [m for m in (left[0] if left else []) if all(m in others for others in left)]
+        for target in self.targets:
+            target.close(deadline)
 
 
 class _Reasons(logging.Handler):

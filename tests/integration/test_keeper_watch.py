@@ -151,14 +151,18 @@ def test_run__node_stops_and_comes_back__scraped_and_told_once(desk, proxy, hook
     assert "s3cr3t" not in json.dumps(said)
 
 
-def test_run__killed_and_started_again_while_the_node_is_down__told_once(desk, proxy, hook):
+@pytest.mark.parametrize("taken", [True, False])
+def test_run__killed_and_started_again_while_the_node_is_down__told_once(desk, proxy, hook, taken):
+    """Once in all, also when no target had taken it before the kill."""
     proxy.meddle = lambda methods: "drop"
+    hook.status = 200 if taken else 503
     for _ in range(2):
         with desk.started("run", "--live") as process:
-            assert until(lambda: hook.got, PATIENCE_SECS)
-            time.sleep(2.0)  # longer than an alert's patience
+            assert until(lambda: hook.got if hook.status == 200 else hook.tries, PATIENCE_SECS)
+            time.sleep(2.5)  # longer than an alert's patience
             process.kill()
             process.communicate()
+        hook.status = 200
     assert hook.titles() == ["raised: node_unavailable (critical)"]
     proxy.meddle = lambda methods: None
     with desk.started("run", "--live"):

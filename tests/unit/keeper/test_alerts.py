@@ -112,11 +112,10 @@ def test_decode__damaged__starts_with_nothing(text):
     assert Alerts(after_secs=AFTER, remind_secs=REMIND, told=text).active() == []
 
 
-def test_unsay__undelivered__is_told_by_the_next_process(alerts):
+def test_encode__nobody_has_it_yet__is_told_by_the_next_process(alerts):
     alerts.note(*NODE, "silent", 0.0)
-    (message,) = alerts.advance(60.0)
-    alerts.unsay(message)
-    again = Alerts(after_secs=AFTER, remind_secs=REMIND, told=alerts.encode())
+    alerts.advance(60.0)
+    again = Alerts(after_secs=AFTER, remind_secs=REMIND, told=alerts.encode({NODE}))
     again.note(*NODE, "silent", 70.0)
     assert stages(again.advance(130.0)) == [("node_unavailable", Stage.RAISED)]
 

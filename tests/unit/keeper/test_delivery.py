@@ -52,7 +52,8 @@ def test_put__webhook__gets_it_once_with_what_to_do(log):
         delivery = Delivery(open_for(log, hook.url))
         delivery.put(message())
         assert until(lambda: hook.got)
-        assert delivery.close(2.0) == []
+        delivery.close(2.0)
+        assert delivery.untaken() == set()
     (got,) = hook.got
     assert got["title"] == f"{SENDER}: raised: node_unavailable (critical)"
     assert got["message"].startswith("the node is silent\nFor 61 s. ")
@@ -108,22 +109,24 @@ def test_put__hung_target__delays_neither_the_caller_nor_another_target(log):
         assert time.monotonic() - started < 0.5
         assert until(lambda: len(well.got) == 50)
         started = time.monotonic()
-        left = delivery.close(0.3)
+        delivery.close(0.3)
         assert time.monotonic() - started < 1.0
-    assert left == []  # the other target has them
+    assert delivery.untaken() == set()  # the other target has them
+    assert delivery.targets[0].untaken() == {("node_unavailable", "")}
     lost = [line for line in log.lines if line["result"] == "lost"]
     assert len(lost) == 50
     assert {line["target"] for line in lost} == {"json 1"}
     assert lost[0]["body"].startswith("0\n")
 
 
-def test_close__nobody_took_it__is_returned_and_logged(log):
+def test_close__nobody_took_it__is_known_and_logged(log):
     with Webhook() as hook:
         hook.status = 503
         delivery = Delivery(open_for(log, hook.url))
         delivery.put(message())
         assert until(lambda: hook.tries)
-        assert delivery.close(1.0) == [message()]
+        delivery.close(1.0)
+    assert delivery.untaken() == {("node_unavailable", "")}
     assert log.lines[-1]["result"] == "lost"
     assert log.lines[-1]["why"] == "the keeper stops"
 
@@ -148,7 +151,8 @@ def test_put__service_raises__counts_as_refused(log):
     target = Target("x 1", Broken(), sender=SENDER, hide=Redactor(), log=log, first_pause=0.01)
     target.put(message())
     assert until(lambda: target.counts["refused"] >= 2)
-    assert Delivery([target]).close(1.0) == [message()]
+    Delivery([target]).close(1.0)
+    assert target.untaken() == {("node_unavailable", "")}
     assert log.lines[0]["why"] == "ZeroDivisionError('exceeded with url: /***')"
 
 

@@ -388,6 +388,15 @@ def test_restart__what_was_told__is_not_told_again(desk):
     assert json.loads(desk.told_path.read_text()) == []
 
 
+def test_restart__no_target_had_taken_it__is_told_again(desk):
+    desk.delivery.untaken = lambda: {("node_unavailable", "")}
+    desk.wait(150, lambda: desk.fail(ChainUnavailable("silent")))
+    assert desk.told() == ["raised node_unavailable"]
+    desk.start()
+    desk.wait(70, lambda: desk.fail(ChainUnavailable("silent")))
+    assert desk.told() == ["raised node_unavailable"]
+
+
 def test_keep__file_cannot_be_written__logged_once_and_alerts_go_on(tmp_path):
     desk = Desk(tmp_path)
     desk.told_path.mkdir()
