@@ -21,6 +21,7 @@ from tests.script_world import ETHER, deployed
 
 pytestmark = [
     pytest.mark.node,
+    pytest.mark.slow,
     # Brownie's own: a node of a certain age, and threads that wait for confirmations.
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
 ]
