@@ -116,6 +116,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
         watch = _watch(session)
         jobs = _jobs(session, watch)
         jobs.stop_on_signals()
+        jobs.end_process_in_time()
         with watch.over(jobs):
             _recover(session, jobs)
             session.log.info(

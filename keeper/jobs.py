@@ -184,8 +184,21 @@ class Jobs:
         Make SIGTERM and SIGINT end `run`.
 
         A handler interrupts whatever holds a lock, also of the log, also another handler: it only
-        puts into queues that are made for that. Should the process hang while it ends, in a disk
-        or in a log that nobody reads, it ends all the same: the journal is made for that, too.
+        puts into queues that are made for that.
+        """
+
+        def handle(number: int, _frame: FrameType | None) -> None:
+            self.stop(signal.Signals(number).name)
+
+        signal.signal(signal.SIGTERM, handle)
+        signal.signal(signal.SIGINT, handle)
+
+    def end_process_in_time(self) -> None:
+        """
+        Make sure that the process ends once it is asked to stop.
+
+        Should it hang, in a disk or in a log that nobody reads, it ends without more ado: the
+        journal survives that, too.
         """
 
         def last_resort() -> None:
@@ -193,12 +206,7 @@ class Jobs:
             time.sleep(LAST_RESORT_SECS)
             os._exit(FORCED)
 
-        def handle(number: int, _frame: FrameType | None) -> None:
-            self.stop(signal.Signals(number).name)
-
         threading.Thread(target=last_resort, name="last resort", daemon=True).start()
-        signal.signal(signal.SIGTERM, handle)
-        signal.signal(signal.SIGINT, handle)
 
     def _note(self, event: JobEvent) -> None:
         kind = "missed" if event.code == EVENT_JOB_MISSED else "still running"

@@ -290,13 +290,14 @@ from keeper import jobs as module
 module.LAST_RESORT_SECS = 0.3
 jobs = module.Jobs([])
 jobs.stop_on_signals()
+jobs.end_process_in_time()
 threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGTERM]).start()
 while True:
     time.sleep(60)  # nobody looks whether to stop
 """
 
 
-def test_stop_on_signals__process_hangs__ends_all_the_same():
+def test_end_process_in_time__process_hangs__ends_all_the_same():
     ended = subprocess.run([sys.executable, "-c", HANGS], timeout=30, check=False)
     assert ended.returncode == 1
 
