@@ -16,9 +16,11 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from functools import wraps
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -75,6 +77,7 @@ REFUSED_WORDS: Final = (  # a node that says one of these has not taken the tran
     "transaction type not supported",
 )
 REVERT_WORDS: Final = ("revert", "invalid opcode", "out of gas")
+Call = TypeVar("Call", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +151,20 @@ class RpcFault(Exception):
         return self.payload is not None or any(word in words for word in REVERT_WORDS)
 
 
+def _counted(call: Call) -> Call:
+    """Count by class the faults with which attempts end."""
+
+    @wraps(call)
+    def counting(chain: Chain, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(chain, *args, **kwargs)
+        except Fault as fault:
+            chain.faults[type(fault).__name__] += 1
+            raise
+
+    return cast("Call", counting)
+
+
 class Chain:
     """One node."""
 
@@ -160,6 +177,7 @@ class Chain:
     ) -> None:
         self.node = node
         self.requests = 0  # HTTP requests made
+        self.faults: Counter[str] = Counter()  # attempts that failed, by class of error
         self._wall = wall
         self._jitter = jitter or random.Random()
         self._highest = 0
@@ -213,6 +231,7 @@ class Chain:
             raise last
         raise ChainUnavailable("the head moved during each attempt to read at one block")
 
+    @_counted
     def _read_once(
         self,
         vaults: Sequence[Address],
@@ -298,6 +317,7 @@ class Chain:
 
     # Sending
 
+    @_counted
     def simulate(self, sender: Address, to: Address, calldata: bytes, gas: int) -> int:
         """
         Return the gas that a call would use, from the chain's own mouth.
@@ -324,6 +344,7 @@ class Chain:
                 raise Unsendable(f"the node cannot simulate: {answer.message}")
         return number(estimated)
 
+    @_counted
     def send(self, signed: Signed) -> None:
         """
         Hand signed bytes to the node, once.
@@ -342,6 +363,7 @@ class Chain:
         elif str(answer).lower() != signed.tx_hash:
             raise CorruptAnswer(f"sent {signed.tx_hash}, the node answers {answer}")
 
+    @_counted
     def receipt(self, tx_hash: str) -> tuple[Receipt | None, int]:
         """Return a receipt, if there is one, and the number of the head."""
         answer, head = self.batch(
@@ -349,11 +371,13 @@ class Chain:
         )
         return _receipt(tx_hash, answered(answer)), number(answered(head))
 
+    @_counted
     def known(self, tx_hash: str) -> bool:
         """Return whether the node has the transaction, mined or waiting."""
         (answer,) = self.batch([("eth_getTransactionByHash", [tx_hash])])
         return answered(answer) is not None
 
+    @_counted
     def reason_of(self, sender: Address, to: Address, calldata: bytes, block_number: int) -> str:
         """Return why a mined call reverted, by calling it again on the block before it."""
         call = {"from": sender, "to": to, "data": "0x" + calldata.hex()}

@@ -22,10 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from keeper import __version__
+from keeper.alerts import ALERTS, Message, Stage
 from keeper.chain import Chain, Node
 from keeper.collect import VaultEvidence, collect
 from keeper.config import GWEI, Config, load_config
 from keeper.deadline import Deadline
+from keeper.delivery import Delivery
 from keeper.doctor import Mark, examine, worst
 from keeper.errors import ConfigInvalid, Fault, Halt
 from keeper.explain import Line, recompute
@@ -33,6 +35,7 @@ from keeper.jobs import Job, Jobs
 from keeper.journal import DecisionRow, Journal, TxState
 from keeper.lock import exclusive
 from keeper.plan import plan_hash
+from keeper.redaction import Redactor
 from keeper.risk import VenueRisk, assess
 from keeper.runner import Keeper, outcome_words
 from keeper.sending import Fees, Orders
@@ -40,12 +43,14 @@ from keeper.signer import Signer, signer_from_key, signer_from_keystore
 from keeper.snapshot import Snapshot
 from keeper.strategy import Rebalance, decide
 from keeper.template import template
+from keeper.watch import Watch, alert_urls, targets
 
 OK: Final = 0
 FAULT: Final = 1
 USAGE: Final = 2
 HALT: Final = 3
 LOGS_TIMEOUT_SECS: Final = 60.0  # a long history is one answer
+TEST_PATIENCE_SECS: Final = 15.0  # for a target to take a test
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]
 DEFAULT_CONFIG: Final = Path("hedgevault.toml")
@@ -108,18 +113,22 @@ def init(
 def run(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
     """Keep the vaults hedged until SIGTERM or SIGINT."""
     with _one_line(), _session(config, live=live) as session:
-        jobs = _jobs(session)
+        watch = _watch(session)
+        jobs = _jobs(session, watch)
         jobs.stop_on_signals()
-        _recover(session)
-        session.log.info(
-            "started",
-            version=__version__,
-            mode="live" if live else "dry run",
-            sender=session.keeper.sender,
-            vaults=list(session.config.vaults),
-            journal=str(session.config.journal_path),
-        )
-        jobs.run()
+        jobs.end_process_in_time()
+        with watch.over(jobs):
+            _recover(session, jobs)
+            session.log.info(
+                "started",
+                version=__version__,
+                mode="live" if live else "dry run",
+                sender=session.keeper.sender,
+                vaults=list(session.config.vaults),
+                journal=str(session.config.journal_path),
+                alerts_to=watch.tells,
+            )
+            jobs.run()
         session.log.info("stopped", counts=dict(jobs.counts))
 
 
@@ -189,6 +198,32 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG) -> None:
 
 
 @app.command()
+def alerts(
+    config: ConfigPath = DEFAULT_CONFIG,
+    test: Annotated[bool, typer.Option("--test", help="Send one to each target.")] = False,
+) -> None:
+    """List the alerts, with what to do. Exit 1 if a test did not arrive."""
+    if not test:
+        for name, rule in ALERTS.items():
+            typer.echo(f"{name} ({rule.severity}): {rule.means} {rule.remedy}")
+        return
+    with _one_line():
+        settings = load_config(config)
+        hide = _redactor(settings)
+        found = targets(settings, hide, _logger(settings, hide))
+        if not found:
+            raise ConfigInvalid("alerts: give url_env or url_file")
+        delivery = Delivery(found)
+        delivery.put(
+            Message(alert="test", subject="", stage=Stage.RAISED, words="A test.", secs=0.0)
+        )
+        delivery.close(TEST_PATIENCE_SECS)
+        missed = [target.name for target in found if not target.counts["delivered"]]
+        if missed:
+            raise Fault(f"not delivered to {', '.join(missed)}")
+
+
+@app.command()
 def audit(
     config: ConfigPath = DEFAULT_CONFIG,
     first_block: Annotated[int | None, typer.Option(help="Where to begin.")] = None,
@@ -229,16 +264,18 @@ def report(
 class _Session:
     def __init__(self, config: Config, *, live: bool) -> None:
         self.config = config
-        self.log = _logger(config)
+        self.hide = _redactor(config)
+        self.log = _logger(config, self.hide)
         signer = _signer(config) if config.signer is not None else None
         if live and signer is None:
             raise ConfigInvalid("signer: --live needs a key")
         self.chain = _chain(config)
         self.journal = Journal(config.journal_path, config.chain.chain_id)
+        self.orders = _orders(config, live=live)
         self.keeper = Keeper(
             chain=self.chain,
             journal=self.journal,
-            orders=_orders(config, live=live),
+            orders=self.orders,
             signer=signer,
             log=self.log,
         )
@@ -339,15 +376,30 @@ def _orders(config: Config, *, live: bool) -> Orders:
     )
 
 
-def _recover(session: _Session) -> None:
+def _recover(session: _Session, jobs: Jobs) -> None:
     """Resolve what an earlier process left; a node that is down may wait, each tick does it too."""
+    secs = session.config.jobs.tick_deadline_secs
+    recovery = Job(name="recovery", every_secs=secs, deadline_secs=secs, run=session.keeper.recover)
     try:
-        session.keeper.recover(Deadline(session.config.jobs.tick_deadline_secs))
+        jobs.first(recovery)
     except Fault as fault:
         session.log.warning("recovery waits", error=str(fault))
 
 
-def _jobs(session: _Session) -> Jobs:
+def _watch(session: _Session) -> Watch:
+    watch = Watch(
+        session.config,
+        chain=session.chain,
+        journal=session.journal,
+        orders=session.orders,
+        hide=session.hide,
+        log=session.log,
+    )
+    session.keeper.witness = watch.observer
+    return watch
+
+
+def _jobs(session: _Session, watch: Watch) -> Jobs:
     section, keeper = session.config.jobs, session.keeper
     return Jobs(
         [
@@ -365,10 +417,18 @@ def _jobs(session: _Session) -> Jobs:
             ),
         ],
         log=session.log,
+        on_result=watch.observer.ran,
     )
 
 
-def _logger(config: Config) -> Any:
+def _redactor(config: Config) -> Redactor:
+    """Return what keeps the secrets of this configuration out of words."""
+    section = config.signer
+    key = os.environ.get(section.key_env, "") if section and section.key_env else ""
+    return Redactor([config.chain.rpc_url, key.removeprefix("0x"), *alert_urls(config)])
+
+
+def _logger(config: Config, hide: Redactor) -> Any:
     """Return a logger that writes one line an event to stderr."""
     plain = config.log.format == "console" or (config.log.format == "auto" and sys.stderr.isatty())
     renderer: Any = (
@@ -381,6 +441,7 @@ def _logger(config: Config) -> Any:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            hide.line,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
