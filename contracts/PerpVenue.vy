@@ -97,7 +97,7 @@ def __init__(next: address):
     MAX_SIDE = terms.max_side
     MIN_SIZE = terms.min_size
     FUND_SHARE_WAD = terms.fund_share_wad
-    ledger.store_clock(0, block.timestamp, 0, ledger.OPEN)
+    ledger.start_clock()
     log IPerpVenue.VenueOpened(
         asset=parts.asset,
         quote=parts.quote,

@@ -8,7 +8,8 @@
 @notice Part of a venue, which runs this code on its own storage (`modules/venue_ledger.vy`); called
      directly it moves nothing, because its own storage stays empty.
 @dev When the pool owes more at the index than it has, for an hour, or nobody has seen a price
-     for a week, anyone may end the venue. The price of its last touch stands for good; the pool
+     for a week, anyone may end the venue: the first call says so, and any priced call, or one of
+     `wind_up` with the cause gone, takes it back. The price of its last touch stands for good; the pool
      hands over all it has. Positions are closed at that price: a loss is paid by the account's
      quote, its asset margin and the insurance fund, a profit becomes a claim, once what the
      account owes is taken off.
@@ -86,15 +87,9 @@ def wind_up() -> bool:
     stage: int256 = ledger.stage_of(ledger.clock)
     ledger.require(stage != ledger.CLOSED, "venue: wound up")
     ledger.require(stage != ledger.BATCH, "venue: deleveraging runs")
+    marked: bool = ledger.priceless(ledger.clock)
     cause: uint256 = self._cause()
-    before: uint256 = convert(words.high_of(ledger.flagged), uint256)
-    if cause != before:
-        ledger.flagged = words.pack(convert(cause, int256), convert(block.timestamp, int256))
-        log IVenueWindUp.WindUpFlagged(cause_before=before, cause_after=cause)
-        return False
-    waited: uint256 = block.timestamp - convert(words.low_of(ledger.flagged), uint256)
-    needed: uint256 = INSOLVENT_SECS if cause == INSOLVENT else NO_PRICE_SECS
-    if cause == NO_CAUSE or waited < needed:
+    if not self._has_lasted(cause, marked):
         return False
     self._wind_up(cause)
     return True
@@ -211,6 +206,28 @@ def profit_claim(account: address) -> uint256:
 
 
 # Internals
+
+
+@internal
+def _has_lasted(cause: uint256, marked: bool) -> bool:
+    """
+    @dev Whether the cause was flagged long enough ago, and holds since: no priced call came
+         since the price was missed; insolvency was seen within twice its time. Otherwise the
+         flag is set anew, or taken down.
+    """
+    flagged: int256 = ledger.flagged
+    before: uint256 = convert(words.high_of(flagged), uint256)
+    waited: uint256 = block.timestamp - convert(words.low_of(flagged), uint256)
+    holds: bool = marked if cause == NO_PRICE else waited <= 2 * INSOLVENT_SECS
+    if cause == before and (holds or cause == NO_CAUSE):
+        return cause != NO_CAUSE and waited >= (
+            NO_PRICE_SECS if cause == NO_PRICE else INSOLVENT_SECS
+        )
+    ledger.flagged = words.pack(convert(cause, int256), convert(block.timestamp, int256))
+    if cause == NO_PRICE:
+        ledger.enter(ledger.stage_of(ledger.clock) | ledger.PRICELESS)
+    log IVenueWindUp.WindUpFlagged(cause_before=before, cause_after=cause)
+    return False
 
 
 @internal

@@ -572,7 +572,7 @@ class Twins:
             *halves(stored.word("claims")),
         )
         assert state == venue.state()
-        assert price_and_stage >> 120 == venue.stage
+        assert price_and_stage >> 120 == venue.stage | venue.priceless << 2
         reserves = (stored.word("quote_held"), *halves(stored.word("loans")))
         assert reserves == venue.reserves()
         assert signed(stored.word("loan_times")) == venue.loan_times

@@ -53,12 +53,13 @@ struct AccountWords:
 WAD: constant(uint256) = 10**18
 YEAR: constant(int256) = 365 * 86_400  # seconds
 CLOCK: constant(int256) = 2**40 - 1  # seconds, until the year 36,812
-PRICE: constant(int256) = 2**120 - 1  # prices are at most this; what is above it is the stage
+PRICE: constant(int256) = 2**120 - 1  # prices are at most this; above it stand stage and mark
 
 OPEN: constant(int256) = 0
 GATED: constant(int256) = 1  # a loss waits for deleveraging: nobody withdraws
 BATCH: constant(int256) = 2  # a batch of deleveraging is being listed or carried out
 CLOSED: constant(int256) = 3  # wound up at the price in the clock
+PRICELESS: constant(int256) = 4  # mark beside the stage: no price since it was set
 
 ASSET: public(immutable(address))
 QUOTE: public(immutable(address))
@@ -150,17 +151,19 @@ def accrue(price_wad: uint256) -> int256:
         return self.indices
     indices: int256 = self.indices_now()
     price_before: int256 = self.price_of(clock)
-    price_after: int256 = price_before if price_wad == 0 else convert(price_wad, int256)
-    if self.elapsed() == 0 and price_after == price_before:
+    after: int256 = convert(price_wad, int256) | (stage << 120)
+    if price_wad == 0:
+        after = words.low_of(clock)  # price and mark stay
+    if self.elapsed() == 0 and after == words.low_of(clock):
         return indices
     mean_wad: int256 = self.mean_premium()
     self.open_cost = self.open_cost_now(indices)
     self.indices = indices
-    self.store_clock(mean_wad, block.timestamp, price_after, stage)
+    self.clock = words.pack((mean_wad << 40) | convert(block.timestamp, int256), after)
     log IPerpVenue.FundingAccrued(
         rate_wad=funding.rate(curve.premium(self.skew())),
         price_before_wad=convert(price_before, uint256),
-        price_after_wad=convert(price_after, uint256),
+        price_after_wad=convert(after & PRICE, uint256),
         long_index_after_wad=words.high_of(indices),
         short_index_after_wad=words.low_of(indices),
         mean_premium_after_wad=mean_wad,
@@ -199,7 +202,16 @@ def price_of(clock: int256) -> int256:
 @internal
 @pure
 def stage_of(clock: int256) -> int256:
-    return words.low_of(clock) >> 120
+    return (words.low_of(clock) >> 120) & CLOSED
+
+
+@internal
+@pure
+def priceless(clock: int256) -> bool:
+    """
+    @dev Whether no priced call came since the mark was set.
+    """
+    return (words.low_of(clock) >> 120) & PRICELESS != 0
 
 
 @internal
@@ -255,8 +267,8 @@ def mean_premium() -> int256:
 
 
 @internal
-def store_clock(mean_wad: int256, at: uint256, price_wad: int256, stage: int256):
-    self.clock = words.pack((mean_wad << 40) | convert(at, int256), price_wad | (stage << 120))
+def start_clock():
+    self.clock = words.pack(convert(block.timestamp, int256), 0)
 
 
 @internal

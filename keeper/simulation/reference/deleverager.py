@@ -97,7 +97,7 @@ class Deleverager(VenueWindUp):
             listable = self._gated(at) or batch.cause == LOW_POOL
             require(listable, "venue: list in one call")
             require(at >= self.batch_after, "venue: too soon to list again")
-            self.stage = BATCH
+            self.stage, self.priceless = BATCH, False
         self.batch = batch
 
     def _end(self, batch: Batch, *, complete: bool, at: int) -> None:
@@ -110,6 +110,7 @@ class Deleverager(VenueWindUp):
                 self.failed_shorts = waiting
         waits = self.failed_longs != Waiting() or self.failed_shorts != Waiting()
         self.stage = GATED if waits and at < self.gated_until else OPEN
+        self.priceless = False
 
     # The list
 

@@ -113,6 +113,7 @@ NUMBERS = {  # what a refused call must restore, and what it is at the start
     "accrued_at": 0,
     "price_wad": 0,
     "stage": OPEN,
+    "priceless": False,  # no priced call since the price was missed
     "pool_claim": 0,
     "fund_claim": 0,
     "debt": 0,
@@ -164,6 +165,7 @@ class VenueLedger:
     accrued_at: int
     price_wad: int
     stage: int
+    priceless: bool
     pool_claim: int
     fund_claim: int
     debt: int
@@ -281,7 +283,9 @@ class VenueLedger:
             require(price_wad == 0, "venue: wound up")
             return
         price_after = price_wad or self.price_wad
-        if at == self.accrued_at and price_after == self.price_wad:
+        priceless = self.priceless and price_wad == 0
+        same = price_after == self.price_wad and priceless == self.priceless
+        if at == self.accrued_at and same:
             return
         indices = self._indices_now(at)
         mean_wad = self._mean_premium(at)
@@ -290,6 +294,7 @@ class VenueLedger:
         self.mean_premium_wad = mean_wad
         self.accrued_at = at
         self.price_wad = price_after
+        self.priceless = priceless
 
     def _gated(self, at: int) -> bool:
         return self.stage == GATED and at < self.gated_until

@@ -218,7 +218,7 @@ class VenueRecovery(Deleverager):
         notional = self.margins.value_up(self.longs + self.shorts, price_wad)
         if deficit * BPS >= notional * DUST_BPS:
             self.gated_until = at + GATE_SECS
-            self.stage = GATED
+            self.stage, self.priceless = GATED, False
 
     def _payable(self) -> int:
         """Return quote that the pool has here and there beyond what it lent."""

@@ -32,14 +32,11 @@ class VenueWindUp(VenueLedger):
         """End the venue when its cause has lasted; return whether it is wound up now."""
         require(self.stage != CLOSED, "venue: wound up")
         require(self.stage != BATCH, "venue: deleveraging runs")
+        marked = self.priceless
         cause = self._cause(at)
-        if cause != self.flagged.level:
-            self.flagged = Window(cause, at)
+        if not self._has_lasted(cause, at, marked=marked):
             return False
-        needed = INSOLVENT_SECS if cause == INSOLVENT else NO_PRICE_SECS
-        if cause == NO_CAUSE or at - self.flagged.at < needed:
-            return False
-        self.stage = CLOSED
+        self.stage, self.priceless = CLOSED, False
         quote, assets = self.pool.hand_over(self.address)
         self.quote_held += quote
         self._claim(quote, 0)
@@ -94,6 +91,18 @@ class VenueWindUp(VenueLedger):
         self.released.add(account)
 
     # Internals
+
+    def _has_lasted(self, cause: int, at: int, *, marked: bool) -> bool:
+        """Return whether the cause was flagged long enough ago and holds since, or flag it."""
+        waited = at - self.flagged.at
+        holds = marked if cause == NO_PRICE else waited <= 2 * INSOLVENT_SECS
+        if cause == self.flagged.level and (holds or cause == NO_CAUSE):
+            needed = NO_PRICE_SECS if cause == NO_PRICE else INSOLVENT_SECS
+            return cause != NO_CAUSE and waited >= needed
+        self.flagged = Window(cause, at)
+        if cause == NO_PRICE:
+            self.priceless = True
+        return False
 
     def _cause(self, at: int) -> int:
         """Return why the venue may be wound up now, with funding accrued."""

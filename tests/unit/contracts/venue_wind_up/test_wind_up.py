@@ -82,6 +82,32 @@ def test_wind_up__price_comes_back__starts_anew() -> None:
     assert not w.venue.wind_up()
 
 
+def test_wind_up__price_missed_twice_with_a_trade_between__starts_anew() -> None:
+    """Two short outages a week apart are no week without a price."""
+    w, accounts = market()
+    boa.env.time_travel(seconds=4_000)
+    assert not w.venue.wind_up()
+    w.set_price(1)
+    w.trade(accounts[0], 1)  # nobody asked `wind_up` meanwhile
+    boa.env.time_travel(seconds=WEEK)
+    assert not w.venue.wind_up()
+    assert w.venue.wind_up_flag() == (2, boa.env.timestamp)
+    w.venue.deposit(0, 1, sender=accounts[0])  # needs no price, and takes nothing back
+    boa.env.time_travel(seconds=WEEK)
+    assert w.venue.wind_up()
+
+
+def test_wind_up__insolvent_now_and_long_ago__starts_anew() -> None:
+    w, _ = market(liquidity=250)
+    w.set_price(6)
+    assert not w.venue.wind_up()
+    assert w.venue.wind_up_flag()[0] == 1
+    w.pass_time(2 * 3_600 + 1)
+    assert not w.venue.wind_up()
+    w.pass_time(3_600)
+    assert w.venue.wind_up()
+
+
 def test_wind_up__solvent_pool__goes_on() -> None:
     w, _ = market()
     for _ in range(2):
