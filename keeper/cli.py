@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -26,7 +26,8 @@ from keeper.chain import Chain, Node
 from keeper.collect import VaultEvidence, collect
 from keeper.config import GWEI, Config, load_config
 from keeper.deadline import Deadline
-from keeper.doctor import Mark, examine, worst
+from keeper.doctor import Finding, Mark, examine, examine_sender, worst
+from keeper.endpoint import place_of
 from keeper.errors import ConfigInvalid, Fault, Halt
 from keeper.explain import Line, recompute
 from keeper.jobs import Job, Jobs
@@ -34,6 +35,7 @@ from keeper.journal import DecisionRow, Journal, TxState
 from keeper.lock import exclusive
 from keeper.plan import plan_hash
 from keeper.risk import VenueRisk, assess
+from keeper.rpc import redacted, secrets_of
 from keeper.runner import Keeper, outcome_words
 from keeper.sending import Fees, Orders
 from keeper.signer import Signer, signer_from_key, signer_from_keystore
@@ -110,7 +112,6 @@ def run(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
     with _one_line(), _session(config, live=live) as session:
         jobs = _jobs(session)
         jobs.stop_on_signals()
-        _recover(session)
         session.log.info(
             "started",
             version=__version__,
@@ -141,9 +142,9 @@ def status(config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Show the vaults as they are on the chain now."""
     with _one_line():
         settings = load_config(config)
-        chain = _chain(settings)
         deadline = Deadline(settings.jobs.tick_deadline_secs)
-        reading = chain.read(settings.vaults, None, [], deadline)
+        with closing(Chain(_node(settings))) as chain:
+            reading = chain.read(settings.vaults, None, [], deadline)
         console = Console()
         console.print(f"block {reading.block.number}, time {reading.block.at}", highlight=False)
         for snapshot in reading.snapshots:
@@ -180,10 +181,16 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG) -> None:
     with _one_line():
         settings = load_config(config)
         signer = _signer(settings) if settings.signer is not None else None
-        findings = examine(_chain(settings), settings, signer.address if signer else None)
-        for finding in findings:
-            adapts = f" -> {finding.adapts}" if finding.adapts else ""
-            typer.echo(f"{finding.mark:<5} {finding.what}: {finding.found}{adapts}")
+        findings = []
+        whole = _node(settings)
+        for url in (*whole.urls, *filter(None, [whole.send_url])):
+            with closing(Chain(whole.alone(url))) as chain:
+                if url in whole.urls:
+                    found = examine(chain, settings, signer.address if signer else None)
+                else:
+                    found = examine_sender(chain, settings)
+            _show(url, found)
+            findings += found
     if worst(findings) is Mark.BAD:
         raise typer.Exit(FAULT)
 
@@ -233,7 +240,7 @@ class _Session:
         signer = _signer(config) if config.signer is not None else None
         if live and signer is None:
             raise ConfigInvalid("signer: --live needs a key")
-        self.chain = _chain(config)
+        self.chain = Chain(_node(config), log=self.log)
         self.journal = Journal(config.journal_path, config.chain.chain_id)
         self.keeper = Keeper(
             chain=self.chain,
@@ -277,18 +284,28 @@ def _die(code: int, words: str) -> None:
     raise typer.Exit(code)
 
 
-def _chain(config: Config, *, timeout_secs: float | None = None) -> Chain:
+def _show(url: str, findings: list[Finding]) -> None:
+    typer.echo(f"{place_of(url)}:")
+    for finding in findings:
+        adapts = f" -> {finding.adapts}" if finding.adapts else ""
+        typer.echo(f"{finding.mark:<5} {finding.what}: {finding.found}{adapts}")
+
+
+def _node(config: Config, *, timeout_secs: float | None = None) -> Node:
     section = config.chain
-    return Chain(
-        Node(
-            rpc_url=section.rpc_url,
-            chain_id=section.chain_id,
-            lens=config.lens,
-            timeout_secs=timeout_secs or section.request_timeout_secs,
-            attempts=section.attempts,
-            confirmations=section.confirmations,
-            head_max_age_secs=section.head_max_age_secs if section.clock == "wall" else None,
-        )
+    return Node(
+        rpc_url=section.rpc_url,
+        chain_id=section.chain_id,
+        lens=config.lens,
+        timeout_secs=timeout_secs or section.request_timeout_secs,
+        attempts=section.attempts,
+        other_rpc_urls=section.other_rpc_urls,
+        quorum=section.quorum,
+        max_lag_blocks=section.max_lag_blocks,
+        max_requests_a_sec=section.max_requests_a_sec,
+        send_url=section.send_url,
+        send_private=section.send_mode == "private",
+        head_max_age_secs=section.head_max_age_secs if section.clock == "wall" else None,
     )
 
 
@@ -310,7 +327,7 @@ def _signer(config: Config) -> Signer:
 def _evidence(settings: Config, first_block: int | None) -> list[VaultEvidence]:
     if not settings.journal_path.exists():
         raise ConfigInvalid(f"journal.path: there is no journal at {settings.journal_path}")
-    chain = _chain(settings, timeout_secs=LOGS_TIMEOUT_SECS)
+    chain = Chain(_node(settings, timeout_secs=LOGS_TIMEOUT_SECS))
     journal = Journal(settings.journal_path, settings.chain.chain_id)
     first = settings.first_block if first_block is None else first_block
     try:
@@ -339,14 +356,6 @@ def _orders(config: Config, *, live: bool) -> Orders:
     )
 
 
-def _recover(session: _Session) -> None:
-    """Resolve what an earlier process left; a node that is down may wait, each tick does it too."""
-    try:
-        session.keeper.recover(Deadline(session.config.jobs.tick_deadline_secs))
-    except Fault as fault:
-        session.log.warning("recovery waits", error=str(fault))
-
-
 def _jobs(session: _Session) -> Jobs:
     section, keeper = session.config.jobs, session.keeper
     return Jobs(
@@ -362,6 +371,7 @@ def _jobs(session: _Session) -> Jobs:
                 every_secs=section.margin_watch_secs,
                 deadline_secs=section.margin_watch_deadline_secs,
                 run=keeper.watch,
+                longest_backoff_secs=section.margin_watch_secs,  # margin does not wait
             ),
         ],
         log=session.log,
@@ -376,12 +386,13 @@ def _logger(config: Config) -> Any:
         if plain
         else structlog.processors.JSONRenderer()
     )
+    secrets = secrets_of(config.chain.urls)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            lambda *line: redacted(renderer(*line), secrets),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),

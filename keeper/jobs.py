@@ -32,7 +32,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from keeper.deadline import Deadline
 from keeper.errors import Fault, Halt
 
-LONGEST_BACKOFF: Final = 300.0  # seconds between tries of a job that keeps failing
+LONGEST_BACKOFF: Final = 300.0  # seconds
 GRACE: Final = 2.0  # seconds after its deadline until a job counts as hung
 
 
@@ -44,6 +44,7 @@ class Job:
     every_secs: float
     deadline_secs: float
     run: Callable[[Deadline], Any]
+    longest_backoff_secs: float = LONGEST_BACKOFF  # between tries while it keeps failing
 
 
 class Jobs:
@@ -213,6 +214,6 @@ class Jobs:
     def _failed(self, job: Job) -> None:
         self._failures[job.name] += 1
         steps = min(self._failures[job.name] - 1, 16)
-        longest = min(job.every_secs * 2**steps, max(LONGEST_BACKOFF, job.every_secs))
+        longest = min(job.every_secs * 2**steps, max(job.longest_backoff_secs, job.every_secs))
         wait = longest * (0.5 + self._jitter.random() / 2)
         self._not_before[job.name] = self._monotonic() + wait

@@ -4,7 +4,8 @@ One cycle: read, settle what is in flight, decide, guard, simulate, sign, send, 
 
 The only place where reading, deciding, sending and recording meet. Order matters: the journal is
 written before each network call that has an effect, a transaction in flight is resolved from the
-chain before anything new is decided, and a key has one transaction in flight at a time.
+chain before anything new is decided, and a key has one transaction in flight at a time. So the
+first cycle after a start is the recovery, within the deadline of its job like any other.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from typing import Any
 
 import structlog
 
-from keeper.chain import Reading
 from keeper.deadline import Deadline
 from keeper.errors import ConfigInvalid, CorruptAnswer, Fault, Halt, KeeperError
 from keeper.guard import objection
 from keeper.journal import OPEN, Entry, Journal, Tx, TxState
 from keeper.policy import Memory
+from keeper.reading import Reading
 from keeper.risk import Risk, assess
 from keeper.sending import Edge, Key, Orders, Sending
 from keeper.snapshot import Address, Snapshot
@@ -151,35 +152,15 @@ class Keeper:
                 return self.tick(deadline, job="margin watch")
         return None
 
-    def recover(self, deadline: Deadline) -> list[Tx]:
-        """
-        Resolve from the chain what an earlier process left under way; decide nothing.
-
-        Returns
-        -------
-        list[Tx]
-            What is still waiting.
-        """
-        left = self._journal.in_flight()
-        if not left:
-            return []
-        reading = self._read(left, deadline)
-        with self._journal.job(deadline):
-            waiting = self._sending.resolve(left, reading, deadline)
-        self._log.info(
-            "recovered",
-            block=reading.block.number,
-            found=len(left),
-            waiting=[tx.tx_hash for tx in waiting],
-        )
-        return waiting
-
     # The cycle
 
     def _cycle(self, report: TickReport, deadline: Deadline) -> None:
         open_ones = self._journal.in_flight()
-        reading = self._read(open_ones, deadline)
+        watched = [tx.tx_hash for tx in open_ones if tx.tx_hash is not None]
+        reading = self._chain.read(self._orders.vaults, self.sender, watched, deadline)
         report.reading = reading
+        if reading.genesis is not None:
+            self._journal.claim_genesis(reading.genesis)
         report.waiting = self._sending.resolve(open_ones, reading, deadline)
         self._check_trigger(reading)
         report.verdicts = [self._judge(snapshot) for snapshot in reading.snapshots]
@@ -216,10 +197,6 @@ class Keeper:
     def _spent_on(self, report: TickReport) -> tuple[float, int]:
         """Return the time now and the requests that a tick has made."""
         return max(self._wall(), report.started), self._chain.requests - report.asked
-
-    def _read(self, open_ones: list[Tx], deadline: Deadline) -> Reading:
-        watched = [tx.tx_hash for tx in open_ones if tx.tx_hash is not None]
-        return self._chain.read(self._orders.vaults, self.sender, watched, deadline)
 
     def _judge(self, snapshot: Snapshot) -> Verdict:
         vault = snapshot.vault.vault
@@ -326,6 +303,7 @@ class Keeper:
         said = [verdict.figures() for verdict in report.verdicts]
         ended, requests = self._spent_on(report)
         block = report.reading.block if report.reading is not None else None
+        replaced = report.reading.replaced_from if report.reading is not None else None
         self._log.info(
             report.job,
             tick=report.tick_id,
@@ -336,6 +314,7 @@ class Keeper:
             secs=round(ended - report.started, 3),
             sent=[f"{tx.state} {tx.tx_hash}" for tx in report.sent],
             waiting=[tx.tx_hash for tx in report.waiting],
+            **({} if replaced is None else {"replaced_from": replaced}),  # a reorganisation
             **(said[0] if len(said) == 1 else {"vaults": said}),
         )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from keeper.chain import RpcFault
 from keeper.config import load_config
 from keeper.doctor import ASK_BLOCK, Mark, examine, worst
 from keeper.errors import ChainUnavailable
+from keeper.rpc import RpcFault
 
 KEEPER = "0x" + "33" * 20
 HEAD = {"number": "0x64", "timestamp": "0x1", "baseFeePerGas": "0x1", "gasLimit": "0x1c9c380"}

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from keeper.chain import Reading, Receipt, Signed
+from keeper.chain import Signed
 from keeper.deadline import Deadline
 from keeper.errors import (
     CallRefused,
@@ -23,6 +23,7 @@ from keeper.errors import (
 from keeper.guard import Safety
 from keeper.journal import Journal, TxState
 from keeper.policy import Policy
+from keeper.reading import Reading, Receipt
 from keeper.runner import Keeper
 from keeper.sending import Fees, Orders
 from keeper.snapshot import Block, VaultSnapshot
@@ -269,7 +270,6 @@ def test_tick__dry_run_beside_what_is_in_flight__writes_no_transaction(bench, ch
         bench.tick()
     before = bench.journal.transactions()
     bench.start(live=False)
-    bench.keeper.recover(Deadline(10.0))
     bench.tick()
     assert bench.journal.transactions() == before
 
@@ -572,7 +572,6 @@ def test_restart__killed_at_each_boundary__hedges_exactly_once(bench, chain, sta
     with pytest.raises(Killed):
         bench.tick()
     bench.start()
-    bench.keeper.recover(Deadline(10.0))
     for _ in range(3):
         bench.tick()
     assert chain.executed == 1
@@ -606,15 +605,6 @@ def test_send__node_goes_silent__resolved_by_the_next_tick(bench, chain, stage):
     bench.tick()
     assert chain.executed == 1
     assert bench.states() == [TxState.FINAL]
-
-
-def test_recover__decides_nothing(bench, chain):
-    chain.automine = False
-    bench.tick()
-    bench.start()
-    waiting = bench.keeper.recover(Deadline(10.0))
-    assert [tx.state for tx in waiting] == [TxState.ACCEPTED]
-    assert len(list(bench.journal.decisions())) == 1
 
 
 def test_tick__fault__recorded_and_logged(bench, chain):
