@@ -60,6 +60,7 @@ def examine(chain: Chain, config: Config, sender: Address | None) -> list[Findin
         lambda: _fees(chain, config),
         lambda: _reverts(chain),
         lambda: _pending(chain),
+        lambda: _by_hash(chain),
         lambda: _client(client, chain, sender),
         lambda: _vaults(chain, config, sender),
     ]
@@ -238,6 +239,20 @@ def _pending(chain: Chain) -> Iterator[Finding]:
         mark=Mark.GOOD if then == now + 1 else Mark.NOTE,
         found="is the next one" if then == now + 1 else "is the head itself",
         adapts="" if then == now + 1 else "simulation sees the head's time, so it may wait a block",
+    )
+
+
+def _by_hash(chain: Chain) -> Iterator[Finding]:
+    """Ask for the state of a block by its hash (EIP-1898)."""
+    (head,) = chain.batch([("eth_getBlockByNumber", ["latest", False])])
+    tag = {"blockHash": _block(head).get("hash"), "requireCanonical": True}
+    (answer,) = chain.batch([("eth_call", [{"data": ASK_BLOCK}, tag])])
+    can = not isinstance(answer, RpcFault)
+    yield Finding(
+        what="state by block hash",
+        mark=Mark.GOOD if can else Mark.NOTE,
+        found="works" if can else "is refused",
+        adapts="" if can else "reads again by number and compares hashes",
     )
 
 

@@ -176,7 +176,7 @@ class Reader:
         try:
             reading = question.reading(found)
             self._check_age(reading.block)
-            self._check_genesis(endpoint, reading)
+            self._check_genesis(reading)
         except MovedOn as moved:
             return moved
         except PageReverts as reverts:
@@ -211,7 +211,8 @@ class Reader:
     def _too_few(self, count: int, faults: Mapping[Endpoint, Fault]) -> Fault:
         if len(self._pool.endpoints) == 1:
             return next(iter(faults.values()))
-        words = f"{count} nodes can be read, {self._quorum} must agree"
+        all_of_them = len(self._pool.endpoints)
+        words = f"{count} of {all_of_them} nodes can be read, {self._quorum} must agree"
         return ChainUnavailable("; ".join([words, *(named(f, e) for e, f in faults.items())]))
 
     def _read_at(
@@ -253,6 +254,13 @@ class Reader:
     def _joined(self, group: Sequence[Endpoint], readings: Mapping[Endpoint, Reading]) -> Reading:
         """Return the first reading of those that agree, linked to what was seen before."""
         first = readings[group[0]]
+        if self._genesis is None:
+            # of a group, since nodes of another chain with this id must not be compared away
+            said = [g for e in group if (g := readings[e].genesis) is not None]
+            self._genesis = max(said, key=said.count, default=None)
+        for endpoint in group:
+            if readings[endpoint].genesis == self._genesis:
+                endpoint.genesis = self._genesis
         receipts = {
             tx_hash: self.canonical(group[0], receipt)
             for tx_hash, receipt in first.receipts.items()
@@ -289,17 +297,15 @@ class Reader:
         reason = f" ({reverts.reason})" if reverts.reason else ""
         return CorruptAnswer(f"the lens reverts{reason} for {names}: is each a HedgeVault?")
 
-    def _check_genesis(self, endpoint: Endpoint, reading: Reading) -> None:
-        """Hold block 0 of each node against that of the first; a pruned node has none."""
-        if reading.genesis is None:
+    def _check_genesis(self, reading: Reading) -> None:
+        """Hold a node's block 0 against the one believed; a pruned node has none."""
+        if reading.genesis is None or self._genesis is None:
             return
-        self._genesis = self._genesis or reading.genesis
         if reading.genesis != self._genesis:
             raise WrongChain(
                 f"another chain {self._node.chain_id}: it began with block {reading.genesis}, "
                 f"expected {self._genesis}; if it was started anew, start the keeper again"
             )
-        endpoint.genesis = reading.genesis
 
     def _check_age(self, block: Block) -> None:
         if self._node.head_max_age_secs is None:

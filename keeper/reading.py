@@ -13,7 +13,7 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from keeper.errors import ChainUnavailable, WrongChain
-from keeper.rpc import Call, RpcFault, answered, check_rate, number, octets, revert_reason
+from keeper.rpc import Call, RpcFault, answered, check_rate, digest, number, octets, revert_reason
 from keeper.snapshot import (
     MAX_VAULTS,
     Address,
@@ -188,8 +188,8 @@ def block_of(answer: Any) -> Block:
         raise WrongChain("the chain has no base fee (EIP-1559), which this keeper needs")
     return Block(
         number=number(answer.get("number")),
-        hash=str(answer.get("hash")),
-        parent_hash=str(answer.get("parentHash")),
+        hash=digest(answer.get("hash")),
+        parent_hash=digest(answer.get("parentHash")),
         at=number(answer.get("timestamp")),
         base_fee=number(answer["baseFeePerGas"]),
     )
@@ -197,8 +197,7 @@ def block_of(answer: Any) -> Block:
 
 def hash_of(answer: Any) -> str:
     """Return the hash of a block, or an empty one when the node does not have the block."""
-    found = answer.get("hash") if isinstance(answer, dict) else None
-    return found if isinstance(found, str) else ""
+    return digest(answer.get("hash")) if isinstance(answer, dict) else ""
 
 
 def receipt_of(tx_hash: str, answer: Any) -> Receipt | None:
@@ -211,7 +210,7 @@ def receipt_of(tx_hash: str, answer: Any) -> Receipt | None:
         tx_hash=tx_hash,
         succeeded=number(answer.get("status")) == 1,
         block_number=number(answer["blockNumber"]),
-        block_hash=str(answer.get("blockHash")),
+        block_hash=digest(answer.get("blockHash")),
         gas_used=number(answer.get("gasUsed")),
         effective_gas_price=number(answer.get("effectiveGasPrice")),
     )

@@ -8,6 +8,7 @@ Whatever a node says in prose becomes one line here, without the keys of the URL
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -207,6 +208,13 @@ def number(answer: Any) -> int:
         return int(answer, 16)
     except ValueError as fault:
         raise CorruptAnswer(f"expected a hex number, was {one_line(repr(answer))}") from fault
+
+
+def digest(answer: Any) -> str:
+    """Return the 32 bytes, in lower-case hex, that an answer is: a hash."""
+    if not isinstance(answer, str) or not re.fullmatch("0x[0-9a-fA-F]{64}", answer):
+        raise CorruptAnswer(f"expected a hash, was {one_line(repr(answer))}")
+    return answer.lower()
 
 
 def octets(answer: Any) -> bytes:
