@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -143,7 +143,7 @@ def status(config: ConfigPath = DEFAULT_CONFIG) -> None:
     with _one_line():
         settings = load_config(config)
         deadline = Deadline(settings.jobs.tick_deadline_secs)
-        with closing(Chain(_node(settings))) as chain:
+        with closing(Chain(_node(settings), log=_logger(settings))) as chain:
             reading = chain.read(settings.vaults, None, [], deadline)
         console = Console()
         console.print(f"block {reading.block.number}, time {reading.block.at}", highlight=False)
@@ -189,7 +189,7 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG) -> None:
                     found = examine(chain, settings, signer.address if signer else None)
                 else:
                     found = examine_sender(chain, settings)
-            _show(url, found)
+            _show(url, found, secrets_of(settings.chain.urls))
             findings += found
     if worst(findings) is Mark.BAD:
         raise typer.Exit(FAULT)
@@ -284,11 +284,12 @@ def _die(code: int, words: str) -> None:
     raise typer.Exit(code)
 
 
-def _show(url: str, findings: list[Finding]) -> None:
+def _show(url: str, findings: list[Finding], secrets: Iterable[str]) -> None:
     typer.echo(f"{place_of(url)}:")
     for finding in findings:
         adapts = f" -> {finding.adapts}" if finding.adapts else ""
-        typer.echo(f"{finding.mark:<5} {finding.what}: {finding.found}{adapts}")
+        line = f"{finding.mark:<5} {finding.what}: {finding.found}{adapts}"
+        typer.echo(redacted(line, secrets))
 
 
 def _node(config: Config, *, timeout_secs: float | None = None) -> Node:
@@ -327,7 +328,7 @@ def _signer(config: Config) -> Signer:
 def _evidence(settings: Config, first_block: int | None) -> list[VaultEvidence]:
     if not settings.journal_path.exists():
         raise ConfigInvalid(f"journal.path: there is no journal at {settings.journal_path}")
-    chain = Chain(_node(settings, timeout_secs=LOGS_TIMEOUT_SECS))
+    chain = Chain(_node(settings, timeout_secs=LOGS_TIMEOUT_SECS), log=_logger(settings))
     journal = Journal(settings.journal_path, settings.chain.chain_id)
     first = settings.first_block if first_block is None else first_block
     try:

@@ -200,20 +200,26 @@ def check_rate(fault: RpcFault) -> None:
         raise Throttled(f"the node limits requests: {fault.message}")
 
 
+def _kind(answer: object) -> str:
+    """Return what an answer is without repeating it: a gateway may say our key in it."""
+    size = f" of {len(answer)} letters" if isinstance(answer, str) else ""
+    return f"{type(answer).__name__}{size}"
+
+
 def number(answer: Any) -> int:
     """Return the hex number that an answer is."""
     if not isinstance(answer, str) or not answer.startswith("0x"):
-        raise CorruptAnswer(f"expected a hex number, was {one_line(repr(answer))}")
+        raise CorruptAnswer(f"expected a hex number, was {_kind(answer)}")
     try:
         return int(answer, 16)
     except ValueError as fault:
-        raise CorruptAnswer(f"expected a hex number, was {one_line(repr(answer))}") from fault
+        raise CorruptAnswer(f"expected a hex number, was {_kind(answer)}") from fault
 
 
 def digest(answer: Any) -> str:
     """Return the 32 bytes, in lower-case hex, that an answer is: a hash."""
     if not isinstance(answer, str) or not re.fullmatch("0x[0-9a-fA-F]{64}", answer):
-        raise CorruptAnswer(f"expected a hash, was {one_line(repr(answer))}")
+        raise CorruptAnswer(f"expected a hash, was {_kind(answer)}")
     return answer.lower()
 
 

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""A node in a thread that answers as told, and misbehaves as told."""
+"""Nodes in threads that answer as told, and misbehave as told."""
 
 from __future__ import annotations
 
 import json
+import random
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.keeper_world import ETHER, NOW, snapshot, venue
+from keeper.chain import Chain, Node
+from keeper.deadline import Deadline
+from tests.keeper_world import ETHER, KEEPER, NOW, VAULT, snapshot, venue
 
 STATE = snapshot(venue(assets=35 * ETHER, delta=-98 * ETHER), idle_assets=65 * ETHER)
+LENS = "0x" + "11" * 20
 GENESIS = "0x" + "e0" * 32
 
 
@@ -164,3 +168,50 @@ class Server:
         self.http.shutdown()
         self.http.server_close()
         self.thread.join()
+
+
+class Log:
+    def __init__(self):
+        self.lines = []
+
+    def _line(self, event, **fields):
+        self.lines.append({"event": event} | fields)
+
+    info = warning = error = _line
+
+    def rests(self):
+        return [(line["node"], line["error"]) for line in self.lines if "again" in str(line)]
+
+
+class Nodes:
+    """Servers and a chain over them, with a clock that the test turns."""
+
+    def __init__(self, count, **changes):
+        self.servers = [Server() for _ in range(count)]
+        self.log, self.now = Log(), 1_000.0
+        self.open(**changes)
+
+    def open(self, **changes):
+        urls = [server.url for server in self.servers]
+        node = {"rpc_url": urls[0], "other_rpc_urls": tuple(urls[1:]), "chain_id": 31337}
+        node |= {"lens": LENS, "timeout_secs": 2.0, "attempts": 1}
+        self.chain = Chain(
+            Node(**(node | changes)), wall=lambda: NOW + 5.0, jitter=random.Random(1),
+            monotonic=lambda: self.now, log=self.log,
+        )  # fmt: skip
+        return self
+
+    def read(self, watched=()):
+        return self.chain.read([VAULT], KEEPER, list(watched), Deadline(10.0))
+
+    def asked(self):
+        """Return how many requests each node got since the last call."""
+        counts = [len(server.requests) for server in self.servers]
+        for server in self.servers:
+            server.requests.clear()
+        return counts
+
+    def close(self):
+        self.chain.close()
+        for server in self.servers:
+            server.close()

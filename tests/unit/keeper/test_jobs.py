@@ -8,6 +8,7 @@ import random
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -62,6 +63,20 @@ def test_run__fault__is_tried_again_more_rarely():
     retry = next(line for line in jobs._log.lines if line["event"] == "retry")
     assert retry["error"] == "the node at h cannot be reached"
     assert retry["again_in_secs"] >= 0
+
+
+def test_run__fault__the_watch_waits_no_longer_than_its_own_interval():
+    """After an outage of any length margin is looked at within seconds."""
+
+    def fail(deadline):
+        raise ChainUnavailable("down")
+
+    watch = replace(job(fail, name="margin watch"), longest_backoff_secs=0.05)
+    jobs = make(watch)
+    run_for(jobs, 1.0)
+    retries = [line for line in jobs._log.lines if line["event"] == "retry"]
+    assert len(retries) >= 8  # 20 without faults; doubling would leave 5
+    assert all(line["again_in_secs"] <= 0.1 for line in retries)
 
 
 def test_run__fault_then_good__back_to_the_interval():

@@ -3,69 +3,19 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 
 import pytest
 
-from keeper.chain import Chain, Node
 from keeper.deadline import Deadline
 from keeper.errors import ChainUnavailable, CorruptAnswer, Disagreement, NodeBehind, WrongChain
 from tests.keeper_world import KEEPER, NOW, VAULT, snapshot_of
-from tests.rpc_server import STATE, Server, block, block_hash, lens_answer
+from tests.rpc_server import STATE, Nodes, block, block_hash, lens_answer
 
-LENS = "0x" + "11" * 20
 DEARER = snapshot_of(replace(STATE.vault, price_wad=STATE.vault.price_wad + 1))
 LATER = snapshot_of(
     replace(STATE.vault, state=replace(STATE.vault.state, nonce=STATE.vault.state.nonce + 1))
 )
-
-
-class Log:
-    def __init__(self):
-        self.lines = []
-
-    def _line(self, event, **fields):
-        self.lines.append({"event": event} | fields)
-
-    info = warning = error = _line
-
-    def rests(self):
-        return [(line["node"], line["error"]) for line in self.lines if "again" in str(line)]
-
-
-class Nodes:
-    """Servers and a chain over them, with a clock that the test turns."""
-
-    def __init__(self, count, **changes):
-        self.servers = [Server() for _ in range(count)]
-        self.log, self.now = Log(), 1_000.0
-        self.open(**changes)
-
-    def open(self, **changes):
-        urls = [server.url for server in self.servers]
-        node = {"rpc_url": urls[0], "other_rpc_urls": tuple(urls[1:]), "chain_id": 31337}
-        node |= {"lens": LENS, "timeout_secs": 2.0, "attempts": 1}
-        self.chain = Chain(
-            Node(**(node | changes)), wall=lambda: NOW + 5.0, jitter=random.Random(1),
-            monotonic=lambda: self.now, log=self.log,
-        )  # fmt: skip
-        return self
-
-    def read(self, watched=()):
-        return self.chain.read([VAULT], KEEPER, list(watched), Deadline(10.0))
-
-    def asked(self):
-        """Return how many requests each node got since the last call."""
-        counts = [len(server.requests) for server in self.servers]
-        for server in self.servers:
-            server.requests.clear()
-        return counts
-
-    def close(self):
-        self.chain.close()
-        for server in self.servers:
-            server.close()
 
 
 @pytest.fixture

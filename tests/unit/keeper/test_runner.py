@@ -58,6 +58,8 @@ class MemoryChain:
         self.others: list[VaultSnapshot] = []
         self.no_receipts = self.forgets = False  # nodes that have counted a nonce, and no more
         self.answers: list[Exception] = []  # to the next sends
+        self.genesis: str | None = None
+        self.replaced_from: int | None = None
         self.fail_at: str | None = None
         self.error: BaseException = Killed()
 
@@ -74,6 +76,7 @@ class MemoryChain:
         return Reading(
             block=self.block, snapshots=tuple(states), nonce=self.nonce, pending_nonce=pending,
             balance=self.balance, receipts={h: self._receipt(h) for h in watched},
+            genesis=self.genesis, replaced_from=self.replaced_from,
         )  # fmt: skip
 
     def _receipt(self, tx_hash):
@@ -614,6 +617,25 @@ def test_tick__fault__recorded_and_logged(bench, chain):
     (tick,) = bench.journal.ticks()
     assert (tick["result"], tick["detail"]) == ("fault", "the node at h cannot be reached")
     assert bench.log.lines[0]["error"] == "the node at h cannot be reached"
+
+
+def test_tick__journal_of_an_earlier_chain__refused_before_anything_is_done(bench, chain):
+    chain.genesis = "0xaa"
+    bench.tick()
+    chain.genesis = "0xbb"
+    chain.vault = replace(chain.vault, venues=(venue(assets=35 * ETHER, delta=-50 * ETHER),))
+    for _ in range(2):
+        with pytest.raises(ConfigInvalid, match="began with block 0xaa, this one with 0xbb"):
+            bench.start().tick()
+    assert len(chain.sends) == 1
+
+
+def test_tick__blocks_were_replaced__in_the_canonical_line(bench, chain):
+    bench.tick()
+    chain.replaced_from = 99
+    bench.tick()
+    assert ["replaced_from" in line for line in bench.log.lines] == [False, True]
+    assert bench.log.lines[1]["replaced_from"] == 99
 
 
 def test_tick__deadline_over__never_sends(bench, chain):
