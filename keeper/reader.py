@@ -11,7 +11,7 @@ that no failover turns a disagreement into a decision.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeGuard
 
@@ -140,10 +140,10 @@ class Reader:
         readings = {e: r for e, r in found.items() if e in heads and _is_at(r, target)}
         above = [e for e in heads if e not in readings and heads[e] >= target]
         if above:
-            readings |= self._read_at(target, above, _any_hash(readings), question, secs)
-        if not readings:
-            moved = ChainUnavailable("the head moved while it was read at one block")
-            raise next((e.fault for e in above if e.fault is not None), moved)
+            again = self._read_at(target, above, _any_hash(readings), question, secs)
+            readings |= {e: r for e, r in again.items() if isinstance(r, Reading)}
+            if not readings:
+                raise _why_none(again.values())
         self._check_height(target, readings)
         group = self._believe(readings)
         for endpoint in heads:
@@ -222,8 +222,12 @@ class Reader:
         block_hash: str | None,
         question: Question,
         secs: float,
-    ) -> dict[Endpoint, Reading]:
-        """Read a block again by its hash, or by number from nodes that cannot."""
+    ) -> dict[Endpoint, Reading | MovedOn | Fault]:
+        """
+        Read a block again by its hash, or by number from nodes that cannot.
+
+        Whoever fails here need not rest: a pruned node is well and cannot look back.
+        """
         if block_hash is None and asked[0].by_hash:
             (header,) = self._pool.ask_one(asked[0], [Tag(number=target).header()])
             block_hash = hash_of(answered(header)) or None
@@ -236,10 +240,7 @@ class Reader:
                 if isinstance(reading, Reading) and reading.block.hash == block_hash:
                     endpoint.by_hash = False
             found |= again
-        for endpoint in asked:
-            if isinstance(fault := found[endpoint], Fault):
-                self._pool.rest(endpoint, fault)
-        return {e: r for e, r in found.items() if isinstance(r, Reading)}
+        return found
 
     def _believe(self, readings: Mapping[Endpoint, Reading]) -> list[Endpoint]:
         """Return the nodes that agree; those that dissent rest."""
@@ -337,6 +338,11 @@ def _is_at(found: Reading | MovedOn | Fault, block_number: int) -> TypeGuard[Rea
 
 def _number_of(found: Reading | MovedOn) -> int:
     return found.block.number if isinstance(found, Reading) else found.number
+
+
+def _why_none(found: Iterable[Reading | MovedOn | Fault]) -> Fault:
+    moved = ChainUnavailable("the head moved while it was read at one block")
+    return next((f for f in found if isinstance(f, Fault)), moved)
 
 
 def _any_hash(readings: Mapping[Endpoint, Reading]) -> str | None:
