@@ -113,14 +113,7 @@ class Reader:
             if last is not None:
                 self._back_off(attempt, last, deadline)
             deadline.check("reading the chain")
-            question = Question(
-                chain_id=self._node.chain_id,
-                lens=self._node.lens,
-                vaults=vaults,
-                who=sender or self._node.lens,
-                watched=watched,
-                earlier=self._heads.newest,
-            )
+            question = self.question(vaults, sender, watched)
             try:
                 asked = self._pool.ready(everybody=last is not None)
                 return self._read_once(asked, question, deadline)
@@ -129,6 +122,19 @@ class Reader:
             except ChainUnavailable as fault:
                 last = fault
         raise last or ChainUnavailable("no attempt is allowed")
+
+    def question(
+        self, vaults: Sequence[Address], sender: Address | None, watched: Sequence[str]
+    ) -> Question:
+        """Return what to ask the nodes now."""
+        return Question(
+            chain_id=self._node.chain_id,
+            lens=self._node.lens,
+            vaults=vaults,
+            who=sender or self._node.lens,
+            watched=watched,
+            earlier=self._heads.newest,
+        )
 
     def _read_once(
         self, asked: Sequence[Endpoint], question: Question, deadline: Deadline
