@@ -3,12 +3,21 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
 
+from keeper.agreement import agreed
 from keeper.deadline import Deadline
-from keeper.errors import ChainUnavailable, CorruptAnswer, Disagreement, NodeBehind, WrongChain
+from keeper.errors import (
+    ChainUnavailable,
+    CorruptAnswer,
+    Disagreement,
+    NodeBehind,
+    Throttled,
+    WrongChain,
+)
 from tests.keeper_world import KEEPER, NOW, VAULT, snapshot_of
 from tests.rpc_server import STATE, Nodes, block, block_hash, lens_answer
 
@@ -171,6 +180,9 @@ def test_read__two_of_three_left_and_at_odds__the_third_is_asked_for_its_vote(no
     nodes.read()
     nodes.servers[2].drop, nodes.servers[1].state = False, DEARER
     assert nodes.read().snapshots[0].vault.price_wad == STATE.vault.price_wad
+    nodes.asked()
+    nodes.read()  # its vote made it well, the other rests
+    assert nodes.asked() == [1, 0, 1]
 
 
 def test_read__two_of_three_are_down__too_few_in_one_line(nodes):
@@ -352,8 +364,6 @@ def test_read__one_wrong_vault_in_a_page__is_named(nodes):
 
 @of(1)
 def test_read__our_own_rate_limit__waits(nodes):
-    import time
-
     nodes.chain.close()
     nodes.open(max_requests_a_sec=4.0)
     started = time.monotonic()
@@ -375,6 +385,29 @@ def test_read__node_says_for_how_long__not_asked_before(nodes):
     assert nodes.asked() == [0]
     nodes.now += 31.0
     assert nodes.read().block.number == 100
+
+
+@of(1)
+def test_read__node_wants_a_longer_wait_than_there_is__told_at_once(nodes):
+    nodes.chain.close()
+    nodes.open(attempts=3)
+    nodes.servers[0].status, nodes.servers[0].headers = 429, {"Retry-After": "11"}
+    started = time.monotonic()
+    with pytest.raises(Throttled, match="limits the rate"):
+        nodes.read()
+    assert time.monotonic() - started < 5.0
+    assert nodes.asked() == [1]
+
+
+@pytest.mark.parametrize(("same", "quorum", "believed"), [(1, 2, 0), (2, 2, 2), (3, 2, 3)])
+@of(1)
+def test_agreed__too_few_to_compare__nothing_is_decided(nodes, same, quorum, believed):
+    readings = dict.fromkeys(range(same), nodes.read())
+    if believed:
+        assert len(agreed(readings, quorum)) == believed
+    else:
+        with pytest.raises(Disagreement, match="1 nodes can be compared, 2 must agree"):
+            agreed(readings, quorum)
 
 
 @of(1)

@@ -46,6 +46,8 @@ ECHOES = [
     {"answers": {"eth_getBalance": {"code": 1, "message": ECHO}}},
     {"answers": {"eth_getBalance": {"code": -32005, "message": ECHO}}},
     {"answers": {"eth_getBalance": ECHO}},
+    {"answers": {"eth_getBalance": f"0x{ECHO}"}},
+    {"answers": {"eth_call": f"0x{ECHO}"}},
     {"answers": {"eth_call": {"code": 1, "message": ECHO}}},
     {"answers": {"eth_call": {"code": 3, "message": f"execution reverted: {ECHO}"}}},
     {"answers": {"eth_getBlockByNumber": {"hash": ECHO, "number": ECHO, "baseFeePerGas": "0x1"}}},
