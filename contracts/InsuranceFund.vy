@@ -41,7 +41,7 @@
 
 from ethereum.ercs import IERC20
 from interfaces import IInsuranceFund
-from interfaces import IPerpVenue
+from interfaces import IVenueRecovery
 
 from modules import fixed_point
 from snekmate.auth import ownable
@@ -227,7 +227,7 @@ def collect(venue_address: address) -> uint256:
     assert self.allotment[venue_address] > 0, "fund: venue not registered"
     # The change of our own balance, whatever the venue answers.
     tokens_before: uint256 = staticcall IERC20(QUOTE).balanceOf(self)
-    extcall IPerpVenue(venue_address).pay_fund()
+    extcall IVenueRecovery(venue_address).pay_fund()
     received: uint256 = staticcall IERC20(QUOTE).balanceOf(self) - tokens_before
     assert received > 0, "fund: nothing to collect"
     held_before: uint256 = self._held()

@@ -27,6 +27,7 @@
 
 from ethereum.ercs import IERC20Detailed
 from interfaces import ILiquidationRules
+from interfaces import IPriceOracle
 
 from modules import curve
 from modules import fixed_point
@@ -40,18 +41,25 @@ initializes: margin_rules[curve := curve]
 
 WAD: constant(uint256) = 10**18
 MAX_FEE_WAD: constant(uint256) = 10**17  # beyond it a fee is a typing error
+REWARDED_GAS: constant(uint256) = 300_000  # a liquidation that draws on the fund, and a margin
+TIP: constant(uint256) = 10**9  # wei a gas, to be taken into a block
+MAX_GAS_COIN_PRICE: constant(uint256) = 2**120  # WAD; keeps products inside 256 bits
 
 ASSET: public(immutable(address))
 QUOTE: public(immutable(address))
 PRICE_DIVISOR: public(immutable(uint256))  # quote units = asset units * price / PRICE_DIVISOR
+GAS_ORACLE: public(immutable(address))  # quote per gas coin; none where that is the asset
+GAS_DIVISOR: immutable(uint256)  # quote units = wei * price / GAS_DIVISOR
 TERMS: immutable(ILiquidationRules.Terms)
 
 
 @deploy
-def __init__(asset: address, quote: address, terms: ILiquidationRules.Terms):
+def __init__(asset: address, quote: address, gas_oracle: address, terms: ILiquidationRules.Terms):
     """
     @param asset The token that is traded and may be margin; 6 to 18 decimals.
     @param quote The token of balances and profit; 6 to 18 decimals.
+    @param gas_oracle Price in quote of the coin that gas is paid in, for the reward; none where
+        that coin is the asset.
     @param terms Curve, caps, fees, funding and margin, fixed for good.
     """
     assert asset != empty(address), "venue: zero address"
@@ -65,6 +73,8 @@ def __init__(asset: address, quote: address, terms: ILiquidationRules.Terms):
     QUOTE = quote
     TERMS = terms
     PRICE_DIVISOR = 10**(18 + asset_decimals - quote_decimals)
+    GAS_ORACLE = gas_oracle
+    GAS_DIVISOR = 10**(36 - quote_decimals)
     curve.__init__(terms.skew_scale, PRICE_DIVISOR, terms.taker_fee_wad, terms.maker_fee_wad)
     margin_rules.__init__(terms)
 
@@ -144,10 +154,30 @@ def _liquidated_size(size: uint256, equity: int256, price_wad: uint256) -> (uint
 @view
 def _reward(size: uint256, price_wad: uint256) -> uint256:
     """
-    @dev What a liquidator of a position of `size` is owed, quote, down. The part that follows
-        the gas price goes here.
+    @dev What a liquidator of a position of `size` is owed, quote, down: what the call costs at
+         this block's base fee, between floor and cap, at most a share of the notional.
     """
-    return min(TERMS.reward, margin_rules.share_down(size, price_wad, TERMS.reward_share_wad))
+    gas_price: uint256 = block.basefee + TIP
+    spent: uint256 = fixed_point.mul_div_down(
+        REWARDED_GAS * gas_price, self._gas_coin_price(price_wad), GAS_DIVISOR
+    )
+    asked: uint256 = min(max(spent, TERMS.reward_floor), TERMS.reward_cap)
+    return min(asked, margin_rules.share_down(size, price_wad, TERMS.reward_share_wad))
+
+
+@internal
+@view
+def _gas_coin_price(price_wad: uint256) -> uint256:
+    """
+    @dev Quote per coin that gas is paid in; zero where it is not known.
+    """
+    if GAS_ORACLE == empty(address):
+        return price_wad
+    good: bool = False
+    price: IPriceOracle.Price = empty(IPriceOracle.Price)
+    reason: String[32] = ""
+    (good, price, reason) = staticcall IPriceOracle(GAS_ORACLE).try_read()
+    return min(price.price_wad, MAX_GAS_COIN_PRICE) if good else 0
 
 
 @internal
@@ -189,15 +219,10 @@ def _with_backstop(
     outcome: ILiquidationRules.Outcome, backstop: ILiquidationRules.Account, cost: int256
 ) -> ILiquidationRules.Outcome:
     """
-    @dev The backstop takes `outcome.size` for `cost`. Its balance is the pool's, so what it
-         realises moves nothing.
+    @dev The backstop takes `outcome.size` for `cost`.
     """
     done: ILiquidationRules.Outcome = outcome
-    size: int256 = done.size
-    closing_cost: int256 = 0
-    if position.flips(backstop.size, size):
-        closing_cost = fixed_point.div_ceil(cost * abs(backstop.size), abs(size))
-    grown: ILiquidationRules.Account = position.changed(backstop, size, cost, closing_cost)[0]
+    grown: ILiquidationRules.Account = position.taken_over(backstop, done.size, cost)
     done.backstop_size_after = grown.size
     done.backstop_entry_after = grown.entry
     return done
@@ -213,6 +238,8 @@ def _check(terms: ILiquidationRules.Terms):
     assert terms.max_side > 0 and terms.max_side < terms.skew_scale, "venue: side cap"
     assert terms.min_size > 0 and terms.min_size <= terms.max_side, "venue: minimum size"
     assert terms.premium_cap_wad > 0 and terms.premium_cap_wad <= WAD, "venue: premium cap"
+    # Whoever balances a side may leave, and the side is the skew.
+    assert terms.max_side * WAD <= terms.premium_cap_wad * terms.skew_scale, "venue: side cap"
     assert terms.skew_share_wad > 0 and terms.skew_share_wad <= 10 * WAD, "venue: skew share"
     assert terms.taker_fee_wad <= MAX_FEE_WAD, "venue: taker fee"
     assert terms.maker_fee_wad <= terms.taker_fee_wad, "venue: maker fee"
@@ -230,3 +257,15 @@ def _check(terms: ILiquidationRules.Terms):
     ) < terms.initial_base_wad, "venue: maintenance over initial"
     assert terms.haircut_wad < WAD, "venue: haircut"
     assert terms.discount_wad <= terms.haircut_wad, "venue: discount over haircut"
+    assert terms.reward_floor <= terms.reward_cap, "venue: reward floor over cap"
+    assert terms.reward_cap <= 2**96, "venue: penalty or reward"
+    assert terms.liquidation_flow > 0 and terms.liquidation_flow <= 2**96, "venue: flow"
+    # A step that moves the premium by more than a round trip costs could be sandwiched.
+    assert (
+        terms.unwind_step * WAD <= 2 * terms.maker_fee_wad * terms.skew_scale
+    ), "venue: unwind step"
+    assert terms.loan_rate_wad <= WAD, "venue: loan rate"
+    assert terms.loan_share_wad <= WAD - terms.haircut_wad, "venue: loan share"
+    assert terms.realise_share_wad <= WAD, "venue: realise share"
+    # A pool that is low has to carry less than one that lets the skew grow.
+    assert terms.low_share_wad * terms.skew_share_wad < WAD * WAD, "venue: low share"

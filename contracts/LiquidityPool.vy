@@ -38,7 +38,9 @@
      provision.
 @custom:rounding Shares minted and tokens paid down.
 @custom:halt No switch. Without a good price nothing is requested or executed, and cancelling
-     gives back what is in escrow; nothing here can stop the venue from being paid.
+     gives back what is in escrow; nothing here can stop the venue from being paid. Nobody enters
+     while a loss at the venue waits for deleveraging. Once the venue is wound up providers
+     `leave` at any time, without a price, with their part of what claims left.
 """
 
 from ethereum.ercs import IERC20
@@ -46,6 +48,7 @@ from ethereum.ercs import IERC20Detailed
 from interfaces import ILiquidityPool
 from interfaces import IPerpVenue
 from interfaces import IPriceOracle
+from interfaces import IVenueRecovery
 
 from modules import fixed_point
 from snekmate.auth import ownable
@@ -69,6 +72,8 @@ ORACLE: public(immutable(address))
 PRICE_DIVISOR: immutable(int256)  # quote units = asset units * price_wad / PRICE_DIVISOR
 
 PRICE_STAND: public(constant(uint256)) = 60  # seconds; five blocks to liquidate in
+OPEN: constant(uint256) = 0  # stages of the venue
+WOUND_UP: constant(uint256) = 3
 MAX_WINDOW: constant(uint256) = 30 * 86_400  # seconds
 MIN_DELAY: public(immutable(uint256))  # seconds from a request until it is due
 WINDOW: public(immutable(uint256))  # seconds from a request until it can only be cancelled
@@ -161,6 +166,8 @@ def execute_provide(owner: address) -> uint256:
     supply: uint256 = self.total_shares
     if supply > 0:  # otherwise there is nobody whom the moment could harm
         self._require_due(request.round_id, request.requested_at, price)
+        # What deleveraging brings back is theirs who bore the loss.
+        assert staticcall IVenueRecovery(self.venue).stage() == OPEN, "pool: venue is not open"
     equity: int256 = self._equity(price.price_wad)
     self._require_solvent(equity, supply)
     shares: uint256 = self._minted(request, equity, supply)
@@ -254,7 +261,7 @@ def execute_remove(owner: address) -> (uint256, uint256):
     price: IPriceOracle.Price = staticcall IPriceOracle(ORACLE).read()
     self._require_due(request.round_id, request.requested_at, price)
     # Traders' profit is paid out of the pool first, so that leaving cannot take its tokens.
-    extcall IPerpVenue(self.venue).settle()
+    extcall IVenueRecovery(self.venue).settle()
     equity: int256 = self._equity(price.price_wad)
     assert equity > 0, "pool: insolvent"
     supply: uint256 = self.total_shares
@@ -304,6 +311,37 @@ def cancel_remove() -> uint256:
         provider=msg.sender, shares=shares, shares_before=held, shares_after=held + shares
     )
     return shares
+
+
+@external
+def leave(receiver: address) -> (uint256, uint256):
+    assert receiver != empty(address), "pool: zero receiver"
+    assert staticcall IVenueRecovery(self.venue).stage() == WOUND_UP, "pool: venue goes on"
+    extcall IVenueRecovery(self.venue).settle()  # refused until claims are fixed
+    shares: uint256 = self.shares_of[msg.sender] + self.removal_of[msg.sender].shares
+    assert shares > 0, "pool: not enough shares"
+    supply: uint256 = self.total_shares
+    quote: uint256 = fixed_point.mul_div_down(self.quote_held, shares, supply)
+    assets: uint256 = fixed_point.mul_div_down(self.assets_held, shares, supply)
+    self.shares_of[msg.sender] = 0
+    self.removal_of[msg.sender] = empty(ILiquidityPool.Removal)
+    self.total_shares = supply - shares
+    self.quote_held -= quote
+    self.assets_held -= assets
+    self._send(QUOTE, receiver, quote)
+    self._send(ASSET, receiver, assets)
+    log ILiquidityPool.ProviderLeft(
+        provider=msg.sender,
+        receiver=receiver,
+        shares=shares,
+        quote=quote,
+        assets=assets,
+        total_shares_before=supply,
+        total_shares_after=supply - shares,
+        quote_held_after=self.quote_held,
+        assets_held_after=self.assets_held,
+    )
+    return quote, assets
 
 
 @external
@@ -363,6 +401,21 @@ def book(quote: uint256, assets: uint256):
         quote_held_after=self.quote_held,
         assets_held_after=self.assets_held,
     )
+
+
+# Reentrant: as `pay`.
+@external
+@reentrant
+def hand_over() -> (uint256, uint256):
+    assert msg.sender == self.venue, "pool: not the venue"
+    quote: uint256 = self.quote_held
+    assets: uint256 = self.assets_held
+    self.quote_held = 0
+    self.assets_held = 0
+    self._send(QUOTE, msg.sender, quote)
+    self._send(ASSET, msg.sender, assets)
+    log ILiquidityPool.PoolHandedOver(quote=quote, assets=assets)
+    return quote, assets
 
 
 # Views

@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import structlog
 
@@ -55,6 +57,8 @@ from keeper.snapshot import Address
 
 __all__ = ["Chain", "Envelope", "Node", "Signed"]
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
@@ -74,6 +78,20 @@ class Signed:
 
     tx_hash: str
     raw: bytes
+
+
+def _counted(method: Method) -> Method:
+    """Count by class the faults with which it ends."""
+
+    @wraps(method)
+    def counting(chain: Chain, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(chain, *args, **kwargs)
+        except Fault as fault:
+            chain._pool.count(fault)
+            raise
+
+    return cast("Method", counting)
 
 
 class Chain:
@@ -106,7 +124,17 @@ class Chain:
     @property
     def requests(self) -> int:
         """Return how many HTTP requests were made."""
-        return self._pool.requests
+        return self.requests_by_node.total()
+
+    @property
+    def requests_by_node(self) -> Counter[str]:
+        """Return how many HTTP requests were made to each node."""
+        return self._pool.requests.copy()
+
+    @property
+    def faults(self) -> Counter[str]:
+        """Return how many faults there were of each class, of nodes and of what we asked of all."""
+        return self._pool.faults.copy()
 
     def close(self) -> None:
         """Close connections."""
@@ -122,6 +150,7 @@ class Chain:
         """Read everything at one block, see `Reader.read`."""
         return self._reader.read(vaults, sender, watched, deadline)
 
+    @_counted
     def simulate(self, sender: Address, to: Address, calldata: bytes, gas: int) -> int:
         """
         Return the gas that a call would use, from the chain's own mouth.
@@ -147,6 +176,7 @@ class Chain:
                 raise Unsendable(f"the node cannot simulate: {answer.message}")
         return number(estimated)
 
+    @_counted
     def send(self, signed: Signed) -> None:
         """
         Hand signed bytes over, once: to the next node only if not a byte reached the last.
@@ -177,6 +207,7 @@ class Chain:
         others = [] if self.node.send_private else self._pool.order()
         return [self._sender, *others]
 
+    @_counted
     def receipt(self, tx_hash: str) -> tuple[Receipt | None, int]:
         """Return a receipt, if there is one on the chain as it is now, and the number of a head."""
         endpoint, (answer, head) = self._pool.ask_first(
@@ -185,6 +216,7 @@ class Chain:
         receipt = self._reader.canonical(endpoint, receipt_of(tx_hash, answered(answer)))
         return receipt, number(answered(head))
 
+    @_counted
     def known(self, tx_hash: str) -> bool:
         """
         Return whether a node has the transaction, mined or waiting.
@@ -205,6 +237,7 @@ class Chain:
             raise first if isinstance(first, Fault) else _refusal(first[0])
         return False
 
+    @_counted
     def reason_of(self, sender: Address, to: Address, calldata: bytes, block_number: int) -> str:
         """Return why a mined call reverted, by calling it again on the block before it."""
         call = {"from": sender, "to": to, "data": "0x" + calldata.hex()}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -22,10 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from keeper import __version__
+from keeper.alerts import ALERTS, Message, Stage
 from keeper.chain import Chain, Node
 from keeper.collect import VaultEvidence, collect
 from keeper.config import GWEI, Config, load_config
 from keeper.deadline import Deadline
+from keeper.delivery import Delivery
 from keeper.doctor import Finding, Mark, examine, examine_sender, worst
 from keeper.endpoint import place_of
 from keeper.errors import ConfigInvalid, Fault, Halt
@@ -34,20 +36,23 @@ from keeper.jobs import Job, Jobs
 from keeper.journal import DecisionRow, Journal, TxState
 from keeper.lock import exclusive
 from keeper.plan import plan_hash
+from keeper.redaction import Redactor
 from keeper.risk import VenueRisk, assess
-from keeper.rpc import redacted, secrets_of
+from keeper.rpc import secrets_of
 from keeper.runner import Keeper, outcome_words
 from keeper.sending import Fees, Orders
 from keeper.signer import Signer, signer_from_key, signer_from_keystore
 from keeper.snapshot import Snapshot
 from keeper.strategy import Rebalance, decide
 from keeper.template import template
+from keeper.watch import Watch, alert_urls, targets
 
 OK: Final = 0
 FAULT: Final = 1
 USAGE: Final = 2
 HALT: Final = 3
 LOGS_TIMEOUT_SECS: Final = 60.0  # a long history is one answer
+TEST_PATIENCE_SECS: Final = 15.0  # for a target to take a test
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]
 DEFAULT_CONFIG: Final = Path("hedgevault.toml")
@@ -110,17 +115,21 @@ def init(
 def run(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
     """Keep the vaults hedged until SIGTERM or SIGINT."""
     with _one_line(), _session(config, live=live) as session:
-        jobs = _jobs(session)
+        watch = _watch(session)
+        jobs = _jobs(session, watch)
         jobs.stop_on_signals()
-        session.log.info(
-            "started",
-            version=__version__,
-            mode="live" if live else "dry run",
-            sender=session.keeper.sender,
-            vaults=list(session.config.vaults),
-            journal=str(session.config.journal_path),
-        )
-        jobs.run()
+        jobs.end_process_in_time()
+        with watch.over(jobs):
+            session.log.info(
+                "started",
+                version=__version__,
+                mode="live" if live else "dry run",
+                sender=session.keeper.sender,
+                vaults=list(session.config.vaults),
+                journal=str(session.config.journal_path),
+                alerts_to=watch.tells,
+            )
+            jobs.run()
         session.log.info("stopped", counts=dict(jobs.counts))
 
 
@@ -143,7 +152,7 @@ def status(config: ConfigPath = DEFAULT_CONFIG) -> None:
     with _one_line():
         settings = load_config(config)
         deadline = Deadline(settings.jobs.tick_deadline_secs)
-        with closing(Chain(_node(settings), log=_logger(settings))) as chain:
+        with closing(_chain(settings)) as chain:
             reading = chain.read(settings.vaults, None, [], deadline)
         console = Console()
         console.print(f"block {reading.block.number}, time {reading.block.at}", highlight=False)
@@ -181,7 +190,7 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG) -> None:
     with _one_line():
         settings = load_config(config)
         signer = _signer(settings) if settings.signer is not None else None
-        findings = []
+        findings, hide = [], Redactor(_secrets(settings))
         whole = _node(settings)
         for url in (*whole.urls, *filter(None, [whole.send_url])):
             with closing(Chain(whole.alone(url))) as chain:
@@ -189,10 +198,36 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG) -> None:
                     found = examine(chain, settings, signer.address if signer else None)
                 else:
                     found = examine_sender(chain, settings)
-            _show(url, found, secrets_of(settings.chain.urls))
+            _show(url, found, hide)
             findings += found
     if worst(findings) is Mark.BAD:
         raise typer.Exit(FAULT)
+
+
+@app.command()
+def alerts(
+    config: ConfigPath = DEFAULT_CONFIG,
+    test: Annotated[bool, typer.Option("--test", help="Send one to each target.")] = False,
+) -> None:
+    """List the alerts, with what to do. Exit 1 if a test did not arrive."""
+    if not test:
+        for name, rule in ALERTS.items():
+            typer.echo(f"{name} ({rule.severity}): {rule.means} {rule.remedy}")
+        return
+    with _one_line():
+        settings = load_config(config)
+        hide = _redactor(settings)
+        found = targets(settings, hide, _logger(settings, hide))
+        if not found:
+            raise ConfigInvalid("alerts: give url_env or url_file")
+        delivery = Delivery(found)
+        delivery.put(
+            Message(alert="test", subject="", stage=Stage.RAISED, words="A test.", secs=0.0)
+        )
+        delivery.close(TEST_PATIENCE_SECS)
+        missed = [target.name for target in found if not target.counts["delivered"]]
+        if missed:
+            raise Fault(f"not delivered to {', '.join(missed)}")
 
 
 @app.command()
@@ -236,16 +271,18 @@ def report(
 class _Session:
     def __init__(self, config: Config, *, live: bool) -> None:
         self.config = config
-        self.log = _logger(config)
+        self.hide = _redactor(config)
+        self.log = _logger(config, self.hide)
         signer = _signer(config) if config.signer is not None else None
         if live and signer is None:
             raise ConfigInvalid("signer: --live needs a key")
         self.chain = Chain(_node(config), log=self.log)
         self.journal = Journal(config.journal_path, config.chain.chain_id)
+        self.orders = _orders(config, live=live)
         self.keeper = Keeper(
             chain=self.chain,
             journal=self.journal,
-            orders=_orders(config, live=live),
+            orders=self.orders,
             signer=signer,
             log=self.log,
         )
@@ -284,12 +321,11 @@ def _die(code: int, words: str) -> None:
     raise typer.Exit(code)
 
 
-def _show(url: str, findings: list[Finding], secrets: Iterable[str]) -> None:
+def _show(url: str, findings: list[Finding], hide: Redactor) -> None:
     typer.echo(f"{place_of(url)}:")
     for finding in findings:
         adapts = f" -> {finding.adapts}" if finding.adapts else ""
-        line = f"{finding.mark:<5} {finding.what}: {finding.found}{adapts}"
-        typer.echo(redacted(line, secrets))
+        typer.echo(hide(f"{finding.mark:<5} {finding.what}: {finding.found}{adapts}"))
 
 
 def _node(config: Config, *, timeout_secs: float | None = None) -> Node:
@@ -310,6 +346,12 @@ def _node(config: Config, *, timeout_secs: float | None = None) -> Node:
     )
 
 
+def _chain(config: Config, *, timeout_secs: float | None = None) -> Chain:
+    """Return the chain to look at; whoever only looks needs no alert target."""
+    log = _logger(config, Redactor(_secrets(config)))
+    return Chain(_node(config, timeout_secs=timeout_secs), log=log)
+
+
 def _signer(config: Config) -> Signer:
     section, chain_id = config.signer, config.chain.chain_id
     if section is None:
@@ -328,7 +370,7 @@ def _signer(config: Config) -> Signer:
 def _evidence(settings: Config, first_block: int | None) -> list[VaultEvidence]:
     if not settings.journal_path.exists():
         raise ConfigInvalid(f"journal.path: there is no journal at {settings.journal_path}")
-    chain = Chain(_node(settings, timeout_secs=LOGS_TIMEOUT_SECS), log=_logger(settings))
+    chain = _chain(settings, timeout_secs=LOGS_TIMEOUT_SECS)
     journal = Journal(settings.journal_path, settings.chain.chain_id)
     first = settings.first_block if first_block is None else first_block
     try:
@@ -357,7 +399,20 @@ def _orders(config: Config, *, live: bool) -> Orders:
     )
 
 
-def _jobs(session: _Session) -> Jobs:
+def _watch(session: _Session) -> Watch:
+    watch = Watch(
+        session.config,
+        chain=session.chain,
+        journal=session.journal,
+        orders=session.orders,
+        hide=session.hide,
+        log=session.log,
+    )
+    session.keeper.witness = watch.observer
+    return watch
+
+
+def _jobs(session: _Session, watch: Watch) -> Jobs:
     section, keeper = session.config.jobs, session.keeper
     return Jobs(
         [
@@ -376,10 +431,22 @@ def _jobs(session: _Session) -> Jobs:
             ),
         ],
         log=session.log,
+        on_result=watch.observer.ran,
     )
 
 
-def _logger(config: Config) -> Any:
+def _redactor(config: Config) -> Redactor:
+    """Return what keeps the secrets of this configuration out of words."""
+    return Redactor([*_secrets(config), *alert_urls(config)])
+
+
+def _secrets(config: Config) -> list[str]:
+    section, urls = config.signer, config.chain.urls
+    key = os.environ.get(section.key_env, "") if section and section.key_env else ""
+    return [*urls, *secrets_of(urls), key.removeprefix("0x")]
+
+
+def _logger(config: Config, hide: Redactor) -> Any:
     """Return a logger that writes one line an event to stderr."""
     plain = config.log.format == "console" or (config.log.format == "auto" and sys.stderr.isatty())
     renderer: Any = (
@@ -387,13 +454,13 @@ def _logger(config: Config) -> Any:
         if plain
         else structlog.processors.JSONRenderer()
     )
-    secrets = secrets_of(config.chain.urls)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            lambda *line: redacted(renderer(*line), secrets),
+            hide.line,
+            renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),

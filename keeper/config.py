@@ -197,6 +197,29 @@ class LogSection(Section):
     format: Literal["auto", "json", "console"] = "auto"
 
 
+class HttpSection(Section):
+    """`[http]`: where metrics and health are served; port 0 means nowhere."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[Whole, Field(ge=0, le=65_535)] = 0
+
+
+class AlertsSection(Section):
+    """`[alerts]`: to whom, when. URLs hold tokens: they are in the environment or in a file."""
+
+    url_env: str | None = None
+    url_file: Annotated[Path, AfterValidator(_file_name)] | None = None
+    after_secs: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    remind_secs: Annotated[float, Field(ge=60, le=30 * 86_400)] = 4 * 3_600.0
+    low_balance_ether: Annotated[Decimal, Field(ge=0)] = Decimal("0.05")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> AlertsSection:
+        if self.url_env is not None and self.url_file is not None:
+            raise ValueError("give either url_env or url_file")
+        return self
+
+
 if TYPE_CHECKING:
 
     class PolicySection(Section):
@@ -223,6 +246,8 @@ class ConfigFile(Section):
     jobs: JobsSection = JobsSection()
     safety: SafetySection = SafetySection()
     log: LogSection = LogSection()
+    http: HttpSection = HttpSection()
+    alerts: AlertsSection = AlertsSection()
 
 
 class Config:
@@ -241,6 +266,7 @@ class Config:
         self.file = file
         self.chain, self.fees, self.jobs = file.chain, file.fees, file.jobs
         self.signer, self.log = file.signer, file.log
+        self.http, self.alerts = file.http, file.alerts
         self.journal_path = folder / file.journal.path
         self.kill_file = folder / file.safety.kill_file
         self.folder = folder

@@ -52,10 +52,24 @@ class Deadline:
                 raise DeadlineExceeded(stage)
             yield
 
-    def give_up(self) -> None:
-        """End it now; no `effect` begins after this returns."""
-        with self._effect:
-            self._given_up.set()
+    def hurry(self, secs: float) -> None:
+        """Leave no more than so many seconds."""
+        self._ends = min(self._ends, self._monotonic() + secs)
+
+    def give_up(self, patience_secs: float = -1.0) -> bool:
+        """
+        End it now; no `effect` begins any more.
+
+        Returns
+        -------
+        bool
+            Whether none is under way, waiting so long for its end; -1 waits as long as it takes.
+        """
+        self._given_up.set()
+        over = self._effect.acquire(timeout=patience_secs)
+        if over:
+            self._effect.release()
+        return over
 
     def sleep(self, secs: float) -> None:
         """Wait, but not beyond the end."""

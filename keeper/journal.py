@@ -423,6 +423,13 @@ class Journal:
         """Return all transactions, oldest first."""
         return self._transactions(sa.true())
 
+    def counts(self) -> dict[TxState, int]:
+        """Return how many transactions are in each state."""
+        state = tables.transactions.c.state
+        with self._reading() as db:
+            rows = db.execute(sa.select(state, sa.func.count()).group_by(state))
+            return {TxState(found): int(count) for found, count in rows}
+
     def in_flight(self) -> list[Tx]:
         """Return transactions whose end is not known yet, oldest first."""
         return self._transactions(tables.transactions.c.state.in_(OPEN))

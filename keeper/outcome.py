@@ -357,18 +357,17 @@ def _trade(vault: VaultSnapshot, leg: Leg, scale: Scale) -> VaultSnapshot:
     venue = venue_at(vault, leg.venue)
     market, margin = after_trade(venue.market, venue.margin, leg.size, scale)
     if abs(margin.delta) > abs(venue.margin.delta) or margin.delta * venue.margin.delta < 0:
-        _check_opening(venue, market, margin, scale)
+        _check_opening(market, margin, scale)
     elif margin.equity < margin.maintenance:
         raise Impossible("the rest of the position would be under maintenance")
+    elif margin.equity * abs(venue.margin.delta) < venue.margin.equity * abs(margin.delta):
+        raise Impossible("the rest of the position would have less equity")
     return replace(vault, venues=_with(vault, replace(venue, market=market, margin=margin)))
 
 
-def _check_opening(venue: VenueSnapshot, market: Market, margin: Margin, scale: Scale) -> None:
+def _check_opening(market: Market, margin: Margin, scale: Scale) -> None:
     if max(market.short_size, market.long_size) > market.max_side:
         raise Impossible("the venue's open interest is at its cap")
-    widens = abs(market.skew) > abs(venue.market.skew)
-    if widens and abs(market.skew) * WAD > market.premium_cap_wad * market.skew_scale:
-        raise Impossible("the venue's premium is at its cap")
     if margin.equity - closing_loss_up(market, margin.delta, scale) < margin.initial:
         raise Impossible("initial margin is short")
 

@@ -6,8 +6,10 @@ Several nodes of one chain: who may be asked, who is asked next when one fails, 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from weakref import WeakSet
 
 from keeper.endpoint import Endpoint
 from keeper.errors import ChainUnavailable, CorruptAnswer, Fault, Throttled
@@ -32,7 +34,9 @@ class Pool:
 
     def __init__(self, endpoints: Sequence[Endpoint], needed: int, log: Any) -> None:
         self.endpoints = tuple(endpoints)
-        self.requests = 0
+        self.requests: Counter[str] = Counter()  # HTTP requests made, by place
+        self.faults: Counter[str] = Counter()  # by class, also those that failover hid
+        self._counted: WeakSet[Fault] = WeakSet()
         self._needed, self._log = needed, log
         self._preferred = self.endpoints
         self._wire = Wire()
@@ -67,7 +71,7 @@ class Pool:
         """Ask nodes at the same time; after `enough` answers the others have little time left."""
         posts = [endpoint.post(calls, secs) for endpoint, calls in asked.items()]
         with self._lock:
-            self.requests += len(posts)
+            self.requests.update(endpoint.place for endpoint in asked)
         needed = len(posts) if enough is None else enough
         answers = self._wire.post_all(posts, needed, GRACE_SECS)
         found: dict[Endpoint, Found] = {}
@@ -75,6 +79,7 @@ class Pool:
             try:
                 found[endpoint] = endpoint.answers(answer, len(calls))
             except Fault as fault:
+                self.count(fault)
                 found[endpoint] = fault
         return found
 
@@ -127,10 +132,18 @@ class Pool:
 
     def rest(self, endpoint: Endpoint, fault: Fault) -> None:
         """Leave a node alone for a while."""
+        self.count(fault)
         secs = endpoint.failed(fault)
         if len(self.endpoints) > 1:
             said = {"node": endpoint.place, "again_in_secs": round(secs, 1), "error": str(fault)}
             self._log.warning("node rests", **said)
+
+    def count(self, fault: Fault) -> None:
+        """Count a fault by class, once, though it may pass here again on its way up."""
+        with self._lock:
+            if fault not in self._counted:
+                self._counted.add(fault)
+                self.faults[type(fault).__name__] += 1
 
     def welcome(self, endpoint: Endpoint) -> None:
         """Note that a node is well."""

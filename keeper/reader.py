@@ -117,9 +117,10 @@ class Reader:
             try:
                 asked = self._pool.ready(everybody=last is not None)
                 return self._read_once(asked, question, deadline)
-            except WrongChain:
-                raise
-            except ChainUnavailable as fault:
+            except Fault as fault:
+                self._pool.count(fault)
+                if isinstance(fault, WrongChain) or not isinstance(fault, ChainUnavailable):
+                    raise
                 last = fault
         raise last or ChainUnavailable("no attempt is allowed")
 

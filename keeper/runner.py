@@ -11,9 +11,10 @@ first cycle after a start is the recovery, within the deadline of its job like a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -39,6 +40,7 @@ class Verdict:
     risk: Risk | None
     row: int = 0  # in the journal
     note: str = ""  # what became of the plan
+    withheld: bool = False  # the plan was not sent, and the note says why
 
     def entry(self) -> Entry:
         """Return what goes into the journal."""
@@ -72,6 +74,24 @@ class TickReport:
     verdicts: list[Verdict] = field(default_factory=list)
     sent: list[Tx] = field(default_factory=list)
     waiting: list[Tx] = field(default_factory=list)
+    stages: dict[str, float] = field(default_factory=dict)  # seconds
+    unrecorded: str = ""  # why the journal does not have how it ended
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure a part of the tick."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - began
+
+
+class Witness(Protocol):
+    """Who is told of each tick; never raises."""
+
+    def ended(self, report: TickReport, error: KeeperError | None) -> None:
+        """Take note of how a tick ended."""
 
 
 def figures_of(risk: Risk) -> dict[str, Any]:
@@ -107,6 +127,7 @@ class Keeper:
         wall: Callable[[], float] = time.time,
         log: Any = None,
     ) -> None:
+        self.witness: Witness | None = None
         self._chain = chain
         self._journal = journal
         self._orders = orders
@@ -137,11 +158,14 @@ class Keeper:
         report = TickReport(job=job, started=self._wall(), asked=self._chain.requests)
         with self._journal.job(deadline):
             try:
-                self._cycle(report, deadline)
+                with report.stage("all"):
+                    self._cycle(report, deadline)
             except KeeperError as error:
                 self._end_badly(report, error)
+                self._tell(report, error)
                 raise
         self._log_line(report)
+        self._tell(report, None)
         return report
 
     def watch(self, deadline: Deadline) -> TickReport | None:
@@ -155,20 +179,29 @@ class Keeper:
     # The cycle
 
     def _cycle(self, report: TickReport, deadline: Deadline) -> None:
-        open_ones = self._journal.in_flight()
+        with report.stage("read"):
+            open_ones = self._journal.in_flight()
+            report.reading = reading = self._read(open_ones, deadline)
+        with report.stage("resolve"):
+            report.waiting = self._sending.resolve(open_ones, reading, deadline)
+        with report.stage("decide"):
+            self._check_trigger(reading)
+            report.verdicts = [self._judge(snapshot) for snapshot in reading.snapshots]
+        wanted = [v for v in report.verdicts if isinstance(v.decision, Rebalance)]
+        with report.stage("record"):
+            self._record(report, reading, finished=not wanted)
+        if wanted and report.tick_id is not None:
+            with report.stage("send"):
+                self._act(report, reading, wanted, deadline)
+            self._journal.end_tick(report.tick_id, *self._spent_on(report), "ok")
+
+    def _read(self, open_ones: list[Tx], deadline: Deadline) -> Reading:
+        """Read the chain; the journal must be of the same one."""
         watched = [tx.tx_hash for tx in open_ones if tx.tx_hash is not None]
         reading = self._chain.read(self._orders.vaults, self.sender, watched, deadline)
-        report.reading = reading
         if reading.genesis is not None:
             self._journal.claim_genesis(reading.genesis)
-        report.waiting = self._sending.resolve(open_ones, reading, deadline)
-        self._check_trigger(reading)
-        report.verdicts = [self._judge(snapshot) for snapshot in reading.snapshots]
-        wanted = [v for v in report.verdicts if isinstance(v.decision, Rebalance)]
-        self._record(report, reading, finished=not wanted)
-        if wanted and report.tick_id is not None:
-            self._act(report, reading, wanted, deadline)
-            self._journal.end_tick(report.tick_id, *self._spent_on(report), "ok")
+        return reading
 
     def _check_trigger(self, reading: Reading) -> None:
         """Refuse, at the start, a trigger over the urgent band; later `decide` takes the lower."""
@@ -267,10 +300,14 @@ class Keeper:
         return self._sending.fee_objection(reading.block.base_fee)
 
     def _drop(self, verdict: Verdict, why: str) -> None:
-        verdict.note = why
+        verdict.note, verdict.withheld = why, True
         self._journal.object_to(verdict.row, why)
 
     # Records
+
+    def _tell(self, report: TickReport, error: KeeperError | None) -> None:
+        if self.witness is not None:
+            self.witness.ended(report, error)
 
     def _end_badly(self, report: TickReport, error: KeeperError) -> None:
         ended, requests = self._spent_on(report)
@@ -278,6 +315,7 @@ class Keeper:
         try:
             self._write_end(report, ended, requests, result, str(error))
         except Fault as fault:
+            report.unrecorded = str(fault)
             result = f"{result}, not recorded: {fault}"
         self._log.warning(
             report.job,
@@ -287,6 +325,7 @@ class Keeper:
             error=str(error),
             requests=requests,
             secs=round(ended - report.started, 3),
+            **self._state_of(report),
         )
 
     def _write_end(
@@ -298,6 +337,13 @@ class Keeper:
             )
         else:
             self._journal.end_tick(report.tick_id, ended, requests, result, detail)
+
+    def _state_of(self, report: TickReport) -> dict[str, Any]:
+        """Return what the line of every tick says, a good one or not."""
+        return {
+            "stages": {name: round(secs, 4) for name, secs in report.stages.items()},
+            "killed": self._orders.kill_file.exists(),
+        }
 
     def _log_line(self, report: TickReport) -> None:
         said = [verdict.figures() for verdict in report.verdicts]
@@ -312,6 +358,7 @@ class Keeper:
             block_at=block.at if block is not None else None,
             requests=requests,
             secs=round(ended - report.started, 3),
+            **self._state_of(report),
             sent=[f"{tx.state} {tx.tx_hash}" for tx in report.sent],
             waiting=[tx.tx_hash for tx in report.waiting],
             **({} if replaced is None else {"replaced_from": replaced}),  # a reorganisation

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 from eth_utils.crypto import keccak
 
+from keeper import band
 from keeper.curve import after_trade, scale_of, trade_cost_up
 from keeper.explain import Line, Sheet
 from keeper.margins import assets_needed, levels
@@ -258,15 +259,15 @@ def _hedging(situation: Situation, memory: Memory) -> bool:
         "bps",
     )
     sheet.read("was_hedging", "memory", int(memory.hedging), "")
-    if drift > trigger:
-        return True
-    return memory.hedging and drift > max(inner, situation.policy.target_bps)
+    ends = max(inner, situation.policy.target_bps)
+    return band.hedging(drift, memory.hedging, trigger, ends)
 
 
 def _trigger_bps(situation: Situation) -> int:
-    """Return the drift at which hedging starts; what is urgent is never waited out."""
     limits = situation.vault.limits
-    return max(limits.inner_band_bps, min(situation.policy.trigger_bps, limits.urgent_band_bps))
+    return band.trigger_bps(
+        situation.policy.trigger_bps, limits.inner_band_bps, limits.urgent_band_bps
+    )
 
 
 def _wish(situation: Situation, hedging: bool) -> Draft | str:
@@ -331,10 +332,10 @@ def _wanted(situation: Situation) -> int:
     if risk.equity <= situation.vault.limits.min_equity:
         return sheet.derive("wanted", "-delta", -risk.delta, "assets, bought positive")
     sheet.read("target_bps", "policy", situation.policy.target_bps, "bps")
-    kept = sign(risk.gap) * mul_div_down(risk.equity, situation.policy.target_bps, BPS)
+    kept = band.edge(risk.gap, risk.equity, situation.policy.target_bps)
     sheet.derive("kept", "sign(gap) * div_floor(equity * target_bps, 10000)", kept, "assets")
-    wanted = sheet.derive("wanted", "kept - gap", kept - risk.gap, "assets, bought positive")
-    return wanted if sign(wanted) == -sign(risk.gap) else 0
+    sheet.derive("wanted", "kept - gap", kept - risk.gap, "assets, bought positive")
+    return band.trade_wanted(risk.gap, risk.equity, situation.policy.target_bps)
 
 
 def _cheapest(situation: Situation, size: int) -> VenueSnapshot:

@@ -78,6 +78,22 @@ key_env = "HEDGEVAULT_KEEPER_KEY"
 
 [log]
 # format = "auto"             # "json", "console", or by whether stderr is a terminal
+
+# /metrics, /health and /ready, for everybody who reaches them; 0: not served.
+[http]
+# host = "127.0.0.1"
+# port = 0
+
+# Where to is an Apprise URL for each place (slack://..., tgram://..., mailtos://...,
+# pagerduty://..., jsons://...), one a line. It holds a token, so it is not in here: the name of an
+# environment variable, or a file that only the keeper can read. Without either: in the log only.
+# `hedgevault alerts --test` sends one to each.
+[alerts]
+# url_env = "HEDGEVAULT_ALERT_URLS"
+# url_file = "alerts.urls"
+# after_secs = 60             # until what lasts is told, and until its end is
+# remind_secs = 14400         # while it lasts
+# low_balance_ether = 0.05    # of the key; fees are paid from it
 """
 
 CLOCK_NOTE: Final = '"wall", or "head" for a chain with a time of its own (local, replay)'

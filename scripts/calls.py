@@ -22,6 +22,7 @@ from brownie.exceptions import VirtualMachineError
 from eth_abi.abi import decode
 from web3.exceptions import ContractLogicError, Web3RPCError
 
+from keeper.abi import PARTS, joined
 from keeper.errors import meaning
 from scripts import deployments
 from scripts.accounts import DeclinedError, SignerError, is_local
@@ -113,8 +114,10 @@ def contract(deployment: Deployment, name: str) -> Any:
 
 def contract_at(contract_type: str, address: str) -> Any:
     """Return a Brownie contract at an address, with the ABI of its type."""
-    container = artefacts()[artefact_name(contract_type)]
-    return Contract.from_abi(contract_type, address, container.abi, persist=False)
+    name = artefact_name(contract_type)
+    parts = [artefacts()[part].abi for part in PARTS.get(name, (name,))]
+    interface = joined(parts) if len(parts) > 1 else parts[0]
+    return Contract.from_abi(contract_type, address, interface, persist=False)
 
 
 def artefact_name(contract_type: str) -> str:

@@ -209,9 +209,14 @@ def _deploy_market(builder: _Builder, settings: Settings) -> None:
     times = settings.pool_delay_secs, settings.pool_window_secs
     builder.create("LiquidityPool", "LiquidityPool", *tokens, builder["PriceOracle"], *times)
     venue_terms = settings.venue_terms or terms.venue_terms(*_decimals(builder))
-    builder.create("LiquidationRules", "LiquidationRules", *tokens, venue_terms.words())
+    gas_oracle = settings.gas_oracle or NOBODY
+    builder.create("LiquidationRules", "LiquidationRules", *tokens, gas_oracle, venue_terms.words())
     parts = ("PriceOracle", "LiquidityPool", "InsuranceFund", "LiquidationRules")
-    builder.create("PerpVenue", "PerpVenue", *tokens, *(builder[part] for part in parts))
+    # A venue's code is in four contracts, each of which knows the next.
+    builder.create("VenueWindUp", "VenueWindUp", (*tokens, *(builder[part] for part in parts)))
+    builder.create("Deleverager", "Deleverager", builder["VenueWindUp"])
+    builder.create("VenueRecovery", "VenueRecovery", builder["Deleverager"])
+    builder.create("PerpVenue", "PerpVenue", builder["VenueRecovery"])
 
 
 def _deploy_vault(builder: _Builder, settings: Settings) -> None:

@@ -14,11 +14,18 @@ from typing import Any
 import vyper
 from vyper.compiler.input_bundle import FilesystemInputBundle
 
-from keeper.abi import CONTRACTS
+from keeper.abi import CONTRACTS, PARTS, joined
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "contracts"
 TARGET = ROOT / "keeper" / "abi"
+
+
+def interface(contract: str) -> list[dict[str, Any]]:
+    """Return the ABI of a contract, or of all that answer at its address."""
+    if contract in PARTS:
+        return joined(compiled_abi(part) for part in PARTS[contract])
+    return compiled_abi(contract)
 
 
 def compiled_abi(contract: str) -> list[dict[str, Any]]:
@@ -40,7 +47,7 @@ def main() -> None:
     """Write every ABI and say which changed."""
     for contract in CONTRACTS:
         path = TARGET / f"{contract}.json"
-        text = as_text(compiled_abi(contract))
+        text = as_text(interface(contract))
         changed = not path.exists() or path.read_text(encoding="utf-8") != text
         path.write_text(text, encoding="utf-8")
         print(f"{contract}: {'written' if changed else 'unchanged'}")

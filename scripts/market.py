@@ -223,7 +223,7 @@ class Market:
             skew_scale=scale,
             long_size=market["long_size"],
             short_size=market["short_size"],
-            max_side=market["max_side"],
+            max_side=min(market["max_side"], backed),
             max_skew=min(scale * market["premium_cap_wad"] // WAD, backed),
             position=position,
         )

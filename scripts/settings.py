@@ -100,6 +100,7 @@ class Settings(_Record):
     fund_allotment: int = Field(default=terms.FUND_ALLOTMENT, gt=0)  # whole quote tokens
     unstake_delay_secs: int = terms.UNSTAKE_DELAY_SECS
     unstake_window_secs: int = terms.UNSTAKE_WINDOW_SECS
+    gas_oracle: str | None = None  # price of the coin that gas is paid in; by default the asset
     venue_terms: VenueTerms | None = None  # by default `terms.venue_terms`
     limits: Limits | None = None  # by default `terms.limits`
     seeds: Seeds | None = None  # nothing is seeded

@@ -57,8 +57,15 @@ class VenueTerms:
     haircut_wad: int
     discount_wad: int
     penalty_wad: int
-    reward: int
+    reward_floor: int
+    reward_cap: int
     reward_share_wad: int
+    liquidation_flow: int
+    unwind_step: int
+    loan_rate_wad: int
+    loan_share_wad: int
+    realise_share_wad: int
+    low_share_wad: int
 
     def words(self) -> tuple[int, ...]:
         """Return the struct as the ABI wants it."""
@@ -97,7 +104,7 @@ def venue_terms(asset_decimals: int, quote_decimals: int) -> VenueTerms:
     one_asset, one_quote = 10**asset_decimals, 10**quote_decimals
     return VenueTerms(
         skew_scale=100_000 * one_asset,  # a skew of 100 moves the mark by 10 bp
-        max_side=10_000 * one_asset,
+        max_side=3_000 * one_asset,  # the premium cap, if the other side leaves
         min_size=one_asset // 100,  # smaller ones would not be worth liquidating
         premium_cap_wad=3 * PER_CENT,  # the worst hourly basis in quant.md 2 is 2.6 %
         skew_share_wad=50 * PER_CENT,  # a price that doubles costs the pool half its equity
@@ -114,8 +121,15 @@ def venue_terms(asset_decimals: int, quote_decimals: int) -> VenueTerms:
         haircut_wad=10 * PER_CENT,
         discount_wad=5 * PER_CENT,
         penalty_wad=150 * BASIS_POINT,
-        reward=20 * one_quote,  # some 300,000 gas at 25 gwei and 2,500 a coin
+        reward_floor=2 * one_quote,  # where gas costs nothing, still worth a look
+        reward_cap=150 * one_quote,  # 300,000 gas at 200 gwei and 2,500 a coin
         reward_share_wad=50 * BASIS_POINT,
+        liquidation_flow=500 * one_asset,  # in ten minutes, a sixth of a full side
+        unwind_step=10 * one_asset,  # a basis point of premium a minute; the bound is 40
+        loan_rate_wad=10 * PER_CENT,  # a year, over what lending against ETH costs elsewhere
+        loan_share_wad=50 * PER_CENT,
+        realise_share_wad=10 * PER_CENT,  # of pool equity in a day (N-01)
+        low_share_wad=50 * PER_CENT,  # a quarter of what lets the skew grow
     )
 
 

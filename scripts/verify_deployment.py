@@ -191,6 +191,9 @@ def _wiring(deployment: Deployment) -> list[Finding]:
         ("PerpVenue", "POOL", "LiquidityPool"),
         ("PerpVenue", "FUND", "InsuranceFund"),
         ("PerpVenue", "RULES", "LiquidationRules"),
+        ("PerpVenue", "NEXT", "VenueRecovery"),
+        ("VenueRecovery", "NEXT", "Deleverager"),
+        ("Deleverager", "NEXT", "VenueWindUp"),
         ("HedgeBook", "asset", "Asset"),
         ("HedgeBook", "quote", "Quote"),
         ("HedgeBook", "oracle", "PriceOracle"),
@@ -241,7 +244,7 @@ def _limits(deployment: Deployment) -> list[Finding]:
     rules = contract(deployment, "LiquidationRules")
     ratio, low, high, limits = deployment["HedgeBook"].arguments[7:11]
     state, oracle_arguments = book.state().dict(), deployment["PriceOracle"].arguments
-    terms = deployment["LiquidationRules"].arguments[2]
+    terms = deployment["LiquidationRules"].arguments[3]
     now = int(state["hedge_ratio_bps"])
     least = mul_div_up(now, int(oracle.deviation_thresholds_bps()), BPS)
     fund = contract(deployment, "InsuranceFund")

@@ -9,9 +9,10 @@ the same to the unit. `Twins.compare` also holds both sides against conservation
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import boa
 from eth_abi import decode
@@ -34,6 +35,7 @@ from keeper.units import price_divisor
 from tests import market_world
 from tests.venue_world import FEED_UNIT, POOL_DELAY, POOL_WINDOW, PRICE_STAND, World, world
 
+E = TypeVar("E", bound=Exception)
 ERROR_STRING = bytes.fromhex("08c379a0")
 SPOT_FEE_WAD = 3 * 10**15
 TOKENS = ("asset", "quote")
@@ -65,7 +67,6 @@ def stored(venue: IPerpVenue, spot: ISpotMarket, owner: address, owners: DynArra
     DynArray[ILiquidationRules.Account, 8],
     IPerpVenue.MarketState,
     IPerpVenue.Reserves,
-    IPerpVenue.Shortfall[2],
     uint256[7],
 ):
     accounts: DynArray[ILiquidationRules.Account, 8] = []
@@ -82,7 +83,6 @@ def stored(venue: IPerpVenue, spot: ISpotMarket, owner: address, owners: DynArra
         accounts,
         staticcall venue.state(),
         staticcall venue.reserves(),
-        [staticcall venue.shortfall(False), staticcall venue.shortfall(True)],
         [
             quote,
             assets,
@@ -153,14 +153,12 @@ def flat(layout: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def outcome(
-    call: Callable[[], Any], refusal: type[Exception], reason: Callable[[Any], str]
-) -> tuple[Any, str | None]:
-    """Return what the call returned, or why it was refused."""
+def outcome(call: Callable[[], Any], refusal: type[E]) -> tuple[Any, E | None]:
+    """Return what the call returned, or how it was refused."""
     try:
         return call(), None
     except refusal as error:
-        return None, reason(error)
+        return None, error
 
 
 class Twins:
@@ -171,7 +169,7 @@ class Twins:
     ----------
     asset_decimals, quote_decimals : int
         6 to 18.
-    price : int
+    price : float or str
         Whole quote per whole asset at the start.
     traders : sequence of str
         Names of accounts with plenty of both tokens.
@@ -184,7 +182,7 @@ class Twins:
         asset_decimals: int = 18,
         quote_decimals: int = 6,
         *,
-        price: int = 2_000,
+        price: float | str = 2_000,
         traders: tuple[str, ...] = ("alice", "bob", "carol", "dave"),
         **changes: int,
     ) -> None:
@@ -204,7 +202,7 @@ class Twins:
         self.words = {
             name: Storage(contract)
             for name, contract in (
-                ("venue", chain.venue),
+                ("venue", chain.venue.contract),
                 ("pool", chain.pool),
                 ("fund", chain.fund),
                 ("spot", self.chain_spot),
@@ -218,7 +216,7 @@ class Twins:
     def begin(self) -> None:
         """Build the model anew, for a chain that is as deployed."""
         chain, owner, at = self.world, self.world.owner, self.deployed_at
-        self.asset_feed = Feed(8, self.price * FEED_UNIT, at=at)
+        self.asset_feed = Feed(8, int(Decimal(str(self.price)) * FEED_UNIT), at=at)
         self.quote_feed = Feed(8, FEED_UNIT, at=at)
         self.oracle = PriceOracle(
             Source(self.asset_feed, market_world.ASSET_MAX_AGE, 50),
@@ -242,6 +240,7 @@ class Twins:
             self.fund,
             at=at,
             address=str(chain.venue.address),
+            gas_divisor=10 ** (36 - chain.quote_decimals),
         )
         self.pool.set_venue(owner, self.venue)
         self.fund.register(owner, self.venue, market_world.MAX_UINT)
@@ -286,11 +285,14 @@ class Twins:
     def call(self, name: str, on_chain: Callable[[], Any], in_model: Callable[[], Any]) -> bool:
         """Make the call on both sides, compare, and return whether it was accepted."""
         self.calls[name] += 1
-        result, reason = outcome(on_chain, boa.BoaError, reason_of)
-        expected, refusal = outcome(in_model, Reverted, lambda error: error.reason)
+        self.result, self.error = outcome(on_chain, boa.BoaError)
+        self.logs = self.world.venue.get_logs()
+        expected, refused = outcome(in_model, Reverted)
+        reason = None if self.error is None else reason_of(self.error)
+        refusal = None if refused is None else refused.reason
         self.say(f"{name}: {expected if refusal is None else refusal}")
         assert reason == refusal, f"{name}: the chain says {reason!r}, the model {refusal!r}"
-        assert plain(result) == expected, (name, result, expected)
+        assert plain(self.result) == expected, (name, self.result, expected)
         if refusal is not None:
             self.refused[f"{name}: {refusal}"] += 1
         self.compare()
@@ -324,6 +326,66 @@ class Twins:
             "liquidate",
             lambda: self.world.venue.liquidate(who, sender=by),
             lambda: self.venue.liquidate(by, who, at=self.now),
+        )
+
+    def settle_debt(self, who: str, by: str) -> bool:
+        return self.call(
+            "settle_debt",
+            lambda: self.world.venue.settle_debt(who, sender=by),
+            lambda: self.venue.settle_debt(by, who, at=self.now),
+        )
+
+    def realise(self, who: str) -> bool:
+        return self.call(
+            "realise",
+            lambda: self.world.venue.realise(sender=who),
+            lambda: self.venue.realise(who, at=self.now),
+        )
+
+    def unwind(self) -> bool:
+        return self.call("unwind", self.world.venue.unwind, lambda: self.venue.unwind(at=self.now))
+
+    def deleverage(self, cause: int, owners: Sequence[str]) -> bool:
+        return self.call(
+            "deleverage",
+            lambda: self.world.venue.deleverage(cause, list(owners)),
+            lambda: self.venue.deleverage(cause, owners, at=self.now),
+        )
+
+    def abandon(self) -> bool:
+        return self.call(
+            "abandon", self.world.venue.abandon, lambda: self.venue.abandon(at=self.now)
+        )
+
+    def wind_up(self) -> bool:
+        return self.call(
+            "wind_up", self.world.venue.wind_up, lambda: self.venue.wind_up(at=self.now)
+        )
+
+    def close(self, accounts: Sequence[str]) -> bool:
+        return self.call(
+            "close",
+            lambda: self.world.venue.close(list(accounts)),
+            lambda: self.venue.close(accounts, at=self.now),
+        )
+
+    def fix_claims(self) -> bool:
+        return self.call(
+            "fix_claims", self.world.venue.fix_claims, lambda: self.venue.fix_claims(at=self.now)
+        )
+
+    def release(self, who: str) -> bool:
+        return self.call(
+            "release",
+            lambda: self.world.venue.release(who),
+            lambda: self.venue.release(who, at=self.now),
+        )
+
+    def leave(self, who: str) -> bool:
+        return self.call(
+            "leave",
+            lambda: self.world.pool.leave(who, sender=who),
+            lambda: self.pool.leave(who, who, at=self.now),
         )
 
     def accrue(self) -> bool:
@@ -493,28 +555,46 @@ class Twins:
         """Compare every word that is stored, and hold both sides against conservation."""
         venue, stored = self.venue, self.words["venue"]
         for owner in (*self.traders, self.pool.address):
-            size, entry = halves(stored.word("_accounts", owner))
-            quote, assets = halves(stored.word("_accounts", owner, 1))
-            index = signed(stored.word("_accounts", owner, 2))
-            assert (assets, quote, size, entry, index) == venue.account(owner), owner
-        mean_and_time, price_wad = halves(stored.word("_clock"))
+            size, entry = halves(stored.word("accounts", owner))
+            quote, assets = halves(stored.word("accounts", owner, 1))
+            touched = halves(stored.word("accounts", owner, 2))
+            assert (assets, quote, size, entry, *touched) == venue.account(owner), owner
+            assert stored.word("profits", owner) == venue.profits.get(owner, 0)
+            assert stored.word("released", owner) == (owner in venue.released)
+        mean_and_time, price_and_stage = halves(stored.word("clock"))
         state = (
-            *halves(stored.word("_sizes")),
-            *halves(stored.word("_indices")),
-            signed(stored.word("_open_cost")),
-            price_wad,
+            *halves(stored.word("sizes")),
+            *halves(stored.word("indices")),
+            signed(stored.word("open_cost")),
+            price_and_stage & (2**120 - 1),
             mean_and_time & (2**40 - 1),
             mean_and_time >> 40,
-            *halves(stored.word("_claims")),
+            *halves(stored.word("claims")),
         )
         assert state == venue.state()
-        reserves = (stored.word("_quote_held"), *halves(stored.word("_loans")))
+        assert price_and_stage >> 120 == venue.stage
+        reserves = (stored.word("quote_held"), *halves(stored.word("loans")))
         assert reserves == venue.reserves()
-        for long in (False, True):
-            short = tuple(stored.word("_shortfalls", long, offset) for offset in (0, 1))
-            assert short == venue.shortfall(long)
+        assert signed(stored.word("loan_times")) == venue.loan_times
+        self._compare_rare_days()
         self._compare_ledgers()
         self._compare_tokens()
+
+    def _compare_rare_days(self) -> None:
+        venue, stored = self.venue, self.words["venue"]
+        for long in (False, True):
+            assert halves(stored.word("queued", long)) == venue.queue(long)
+        for name in ("liquidated", "realised", "flagged"):
+            assert halves(stored.word(name)) == getattr(venue, name), name
+        for name in ("gated_until", "unwound_at", "batch_after", "profits_of_all", "claims_fixed"):
+            assert stored.word(name) == getattr(venue, name), name
+        batch = [signed(stored.word("batch", offset=i)) for i in range(len(venue.batch))]
+        owner = venue.batch._fields.index("last_owner")
+        expected = list(venue.batch)
+        expected[owner] = int(venue.batch.last_owner, 16)
+        assert batch == expected
+        payouts = [stored.word("payouts", offset=i) for i in range(6)]
+        assert payouts == [*venue.payouts[0], *venue.payouts[1]]
 
     def _compare_ledgers(self) -> None:
         pool, owner, words = self.pool, self.world.owner, self.words["pool"]
@@ -579,7 +659,7 @@ class Twins:
             assert plain(views.request_of(owner)) == tuple(self.fund.request_of(owner))
         assert views.uncollected() == self.fund.uncollected()
         assert views.available(self.venue.address) == self.fund.available(self.venue.address)
-        accounts, state, reserves, short, ledgers = self.reader.stored(
+        accounts, state, reserves, ledgers = self.reader.stored(
             self.venue.address, self.chain_spot.address, self.world.owner, owners
         )
         assert [plain(each) for each in accounts] == [
@@ -587,7 +667,13 @@ class Twins:
         ]
         assert plain(state) == tuple(self.venue.state())
         assert plain(reserves) == tuple(self.venue.reserves())
-        assert plain(short) == tuple(tuple(self.venue.shortfall(long)) for long in (False, True))
+        views, venue = self.world.venue, self.venue
+        for long in (False, True):
+            assert plain(views.queue(long)) == tuple(venue.queue(long))
+        assert views.stage() == venue.stage_now(at=self.now)
+        assert plain(views.batch()) == tuple(venue.batch)
+        assert plain(views.wind_up_flag()) == tuple(venue.flagged)
+        assert plain((views.payout(0), views.payout(1))) == tuple(map(tuple, venue.payouts))
         assert plain(ledgers) == (
             *self.pool.holdings(),
             self.pool.total_shares,

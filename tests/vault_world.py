@@ -277,7 +277,12 @@ def vault_world(
         Limits that differ from `default_limits`.
     """
     unit = 10**asset_decimals
-    wide = {"skew_scale": 100_000 * unit, "max_side": 50_000 * unit, "reward": 0}
+    wide = {
+        "skew_scale": 100_000 * unit,
+        "max_side": 20_000 * unit,
+        "reward_floor": 0,
+        "reward_cap": 0,
+    }
     base = world(
         asset_decimals,
         quote_decimals,

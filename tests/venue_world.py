@@ -8,23 +8,33 @@ through ``world.assets`` and ``world.quote``.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 import boa
 
-from tests.market_world import MAX_UINT, deploy_feed, deploy_oracle, deploy_token, deployer
+from tests.market_world import (
+    MAX_UINT,
+    NOBODY,
+    deploy_feed,
+    deploy_oracle,
+    deploy_token,
+    deployer,
+)
 
 WAD = 10**18
 FEED_UNIT = 10**8
 BP = 10**14  # one basis point, WAD
 FUND_DELAY = 7 * 86_400  # seconds from a request until a staker is paid
 FUND_WINDOW = 2 * 86_400  # seconds from then until the request expires
+CODE_PARTS = ("PerpVenue", "VenueRecovery", "Deleverager", "VenueWindUp")  # each knows the next
 MINTED = 10**12  # whole tokens that `actor` gets of each
 POOL_DELAY, POOL_WINDOW, PRICE_STAND = 3_600, 4 * 3_600, 60  # seconds
 NO_FUNDING = {"interest_wad": 0, "interest_band_wad": 0, "funding_cap_wad": 0}
-FREE = {"taker_fee_wad": 0, "maker_fee_wad": 0, **NO_FUNDING}
+NO_REWARD = {"reward_floor": 0, "reward_cap": 0}
+FREE = {"taker_fee_wad": 0, "maker_fee_wad": 0, "unwind_step": 0, **NO_FUNDING}
 TERM_NAMES = (
     "skew_scale",
     "max_side",
@@ -44,8 +54,15 @@ TERM_NAMES = (
     "haircut_wad",
     "discount_wad",
     "penalty_wad",
-    "reward",
+    "reward_floor",
+    "reward_cap",
     "reward_share_wad",
+    "liquidation_flow",
+    "unwind_step",
+    "loan_rate_wad",
+    "loan_share_wad",
+    "realise_share_wad",
+    "low_share_wad",
 )
 
 
@@ -56,7 +73,7 @@ def default_terms(asset_decimals: int = 18, quote_decimals: int = 6) -> dict[str
         "skew_scale": 1_000 * unit,
         "max_side": 500 * unit,
         "min_size": unit // 100,
-        "premium_cap_wad": 2_000 * BP,
+        "premium_cap_wad": 5_000 * BP,
         "skew_share_wad": 5_000 * BP,
         "taker_fee_wad": 5 * BP,
         "maker_fee_wad": 2 * BP,
@@ -71,8 +88,15 @@ def default_terms(asset_decimals: int = 18, quote_decimals: int = 6) -> dict[str
         "haircut_wad": 1_000 * BP,
         "discount_wad": 500 * BP,
         "penalty_wad": 150 * BP,
-        "reward": 5 * 10**quote_decimals,
+        "reward_floor": 5 * 10**quote_decimals,
+        "reward_cap": 5 * 10**quote_decimals,
         "reward_share_wad": 10 * BP,
+        "liquidation_flow": 1_000 * unit,
+        "unwind_step": 4 * unit // 10,
+        "loan_rate_wad": 1_000 * BP,
+        "loan_share_wad": 5_000 * BP,
+        "realise_share_wad": 1_000 * BP,
+        "low_share_wad": 500 * BP,
     }
 
 
@@ -180,16 +204,59 @@ class World:
         return int(self.venue.trade(0, size, limit, sender=account))
 
 
-def deploy_venue(parts: tuple[Any, ...], terms: dict[str, int]) -> Any:
+class Venue:
+    """A venue with the calls of all four contracts that its code is in."""
+
+    def __init__(self, contract: Any) -> None:
+        self.contract = self.called = contract
+        self.parts = [contract]
+        with warnings.catch_warnings():  # the code at the address is not the part's, on purpose
+            warnings.simplefilter("ignore")
+            self.parts += [deployer(f"{name}.vy").at(contract.address) for name in CODE_PARTS[1:]]
+        # Whoever decodes logs asks the contract that was registered last at the address.
+        for part in self.parts[1:]:
+            contract.event_abi_for.update(part.event_abi_for)
+        boa.env.register_contract(contract.address, contract)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a call or view of the part that has it."""
+        for part in self.parts:
+            if hasattr(part, name):
+                self.called = part
+                return getattr(part, name)
+        raise AttributeError(name)
+
+    def get_logs(self, **options: Any) -> list[Any]:
+        """Return the events of the last call."""
+        return list(self.contract.get_logs(self.called._computation, **options))
+
+
+def deploy_venue(parts: tuple[Any, ...], terms: dict[str, int]) -> Venue:
     """Deploy a venue and its rules on (asset, quote, oracle, pool, fund)."""
     rules = deploy_rules(parts[0], parts[1], terms)
-    return deployer("PerpVenue.vy").deploy(*(part.address for part in (*parts, rules)))
+    return venue_of(tuple(part.address for part in (*parts, rules)))
 
 
-def deploy_rules(asset: Any, quote: Any, terms: dict[str, int]) -> Any:
+def venue_of(parts: tuple[Any, ...]) -> Venue:
+    """Deploy the code of a venue on the addresses (asset, quote, oracle, pool, fund, rules)."""
+    last = deployer(f"{CODE_PARTS[-1]}.vy").deploy(parts)
+    for name in CODE_PARTS[-2::-1]:
+        last = deployer(f"{name}.vy").deploy(last.address)
+    return Venue(last)
+
+
+def code_parts(venue: Venue) -> list[str]:
+    """Return the addresses of the code behind a venue."""
+    addresses = [str(venue.contract.NEXT())]
+    for name in CODE_PARTS[1:-1]:
+        addresses.append(str(deployer(f"{name}.vy").at(addresses[-1]).NEXT()))
+    return addresses
+
+
+def deploy_rules(asset: Any, quote: Any, terms: dict[str, int], gas_oracle: str = NOBODY) -> Any:
     """Deploy the terms of a venue; the constructor refuses bad ones."""
     return deployer("LiquidationRules.vy").deploy(
-        asset.address, quote.address, tuple(terms[name] for name in TERM_NAMES)
+        asset.address, quote.address, gas_oracle, tuple(terms[name] for name in TERM_NAMES)
     )
 
 

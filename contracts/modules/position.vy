@@ -42,3 +42,19 @@ def changed(
     closed: int256 = fixed_point.div_ceil(account.entry * abs(size), abs(account.size))
     after.entry = account.entry - closed
     return after, -cost - closed
+
+
+@internal
+@pure
+def taken_over(
+    account: ILiquidationRules.Account, size: int256, cost: int256
+) -> ILiquidationRules.Account:
+    """
+    @dev The account with a position taken over for `cost`; where it turns around, the part that
+         closes costs its share of that. What the account realises is left out: the backstop's
+         balance is the pool's.
+    """
+    closing_cost: int256 = 0
+    if self.flips(account.size, size):
+        closing_cost = fixed_point.div_ceil(cost * abs(account.size), abs(size))
+    return self.changed(account, size, cost, closing_cost)[0]

@@ -6,7 +6,7 @@ The files are written by `python -m scripts.export_abi`; a test compares them wi
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -24,6 +24,9 @@ CONTRACTS = (
     "SpotMarket",
     "VaultLens",
 )
+
+# A venue's code is in four contracts, and the first answers for all: its interface is theirs.
+PARTS = {"PerpVenue": ("PerpVenue", "VenueRecovery", "Deleverager", "VenueWindUp")}
 
 
 @cache
@@ -64,6 +67,17 @@ def answer(contract: str, function: str, words: bytes) -> Any:
     values = decode([type_of(field) for field in fields], words)
     read = tuple(named(field, value) for field, value in zip(fields, values, strict=True))
     return read[0] if len(read) == 1 else read
+
+
+def joined(abis: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the interfaces of several contracts as one, without constructors, sorted."""
+    entries = {
+        (entry["type"], entry["name"], tuple(type_of(field) for field in entry["inputs"])): entry
+        for abi in abis
+        for entry in abi
+        if "name" in entry
+    }
+    return [entries[key] for key in sorted(entries)]
 
 
 @cache

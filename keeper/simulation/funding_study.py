@@ -208,7 +208,7 @@ def study_terms() -> Terms:
     """Return the funding terms of the deployment; fees of zero and caps that never bind."""
     return Terms(
         skew_scale=10**6 * _UNIT,
-        max_side=5 * 10**5 * _UNIT,
+        max_side=2 * 10**5 * _UNIT,
         min_size=1,
         premium_cap_wad=2_000 * _BP_WAD,
         skew_share_wad=5_000 * _BP_WAD,
@@ -225,8 +225,15 @@ def study_terms() -> Terms:
         haircut_wad=1_000 * _BP_WAD,
         discount_wad=500 * _BP_WAD,
         penalty_wad=150 * _BP_WAD,
-        reward=5 * 10**_QUOTE_DECIMALS,
+        reward_floor=5 * 10**_QUOTE_DECIMALS,
+        reward_cap=5 * 10**_QUOTE_DECIMALS,
         reward_share_wad=10 * _BP_WAD,
+        liquidation_flow=10**6 * _UNIT,
+        unwind_step=0,
+        loan_rate_wad=0,
+        loan_share_wad=0,
+        realise_share_wad=0,
+        low_share_wad=0,
     )
 
 

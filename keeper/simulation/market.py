@@ -29,8 +29,9 @@ class MarketHour:
     spot_halted : bool
         The exchange quoted no spot price in this hour; `spot` is then derived from the perp
         (`market_file.read_hours`).
-    mark : float or None
-        The exchange's mark price, positive; None where it gave none.
+    mark, mark_high, mark_low : float or None
+        Close and extremes of the exchange's mark price in this hour, positive; None where it gave
+        none.
     """
 
     closes_at: int
@@ -39,6 +40,8 @@ class MarketHour:
     funding_rate: float | None = None
     spot_halted: bool = False
     mark: float | None = None
+    mark_high: float | None = None
+    mark_low: float | None = None
 
     @property
     def basis(self) -> float:

@@ -3,9 +3,9 @@
 Market hours from a CSV file, plain or gzip.
 
 Needed columns are ``timestamp_utc`` (close, ISO 8601 with Z), ``spot`` and ``perp``; of the others
-only ``funding_rate`` and ``mark`` are read, and may be blank. A wrong row refuses the whole file,
-also outside the period asked for: a simulation on a repaired file would look like evidence and be
-none.
+only ``funding_rate``, ``mark``, ``mark_high`` and ``mark_low`` are read, and may be blank. A wrong
+row refuses the whole file, also outside the period asked for: a simulation on a repaired file
+would look like evidence and be none.
 
 One oddity is accepted because real files have it: a blank ``spot`` where the exchange was halted
 while the perp traded on. The coin had a price then, so the hour gets the perp's price at the last
@@ -119,7 +119,9 @@ class _Row:
             perp=perp,
             funding_rate=self._funding_rate(),
             spot_halted=halted,
-            mark=self._price("mark") if self._cells.get("mark", "").strip() else None,
+            mark=self._optional_price("mark"),
+            mark_high=self._optional_price("mark_high"),
+            mark_low=self._optional_price("mark_low"),
         )
 
     def _closes_at(self) -> int:
@@ -153,6 +155,9 @@ class _Row:
         if not MIN_PRICE <= price <= MAX_PRICE:
             raise self.refused(column, f"not in {MIN_PRICE:g} to {MAX_PRICE:g}: {price:g}")
         return price
+
+    def _optional_price(self, column: str) -> float | None:
+        return self._price(column) if self._cells.get(column, "").strip() else None
 
     def _funding_rate(self) -> float | None:
         if not self._cells.get("funding_rate", "").strip():

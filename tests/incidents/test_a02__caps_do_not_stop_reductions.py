@@ -14,14 +14,14 @@ from tests.venue_world import BP
 
 
 def test_a02__pinned_skew__long_is_liquidated_and_short_bought_back() -> None:
-    pair = Pair(premium_cap_wad=1_000 * BP)
+    pair = Pair(premium_cap_wad=1_500 * BP, max_side=150 * 10**18)
     w = pair.world
     long = pair.trader("long", quote=12)
     short = pair.trader("short", quote=100)
     pair.trade(short, -w.assets(100))
     pair.trade(long, w.assets(50))
-    pair.trade(short, -w.assets(50))  # K = -100: pinned at the cap
-    with boa.reverts("venue: premium cap"):
+    pair.trade(short, -w.assets(50))  # K = -100, and the side is full: K cannot go lower
+    with boa.reverts("venue: side is full"):
         w.trade_raw(short, -w.assets("0.01"))
     w.set_price("0.70")
     assert pair.liquidate(long, pair.trader("liquidator")).size > 0

@@ -12,7 +12,12 @@ import boa
 from tests.venue_pair import Pair
 from tests.venue_world import BP
 
-TERMS = {"reward": 0, "penalty_wad": 200 * BP, "initial_base_wad": 1_000 * BP}
+TERMS = {
+    "reward_floor": 0,
+    "reward_cap": 0,
+    "penalty_wad": 200 * BP,
+    "initial_base_wad": 1_000 * BP,
+}
 
 
 def test_a03__sandwich__moves_neither_the_account_nor_the_fund() -> None:

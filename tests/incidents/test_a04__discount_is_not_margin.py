@@ -13,7 +13,7 @@ from tests.venue_world import WAD, world
 
 
 def test_a04__buying_at_a_discount__needs_its_own_margin() -> None:
-    w = world(taker_fee_wad=0, maker_fee_wad=0, initial_base_wad=3 * 10**16)
+    w = world(taker_fee_wad=0, maker_fee_wad=0, unwind_step=0, initial_base_wad=3 * 10**16)
     short = w.trader("short", quote=100)
     attacker = w.trader("attacker", quote=1)
     w.trade(short, -50)

@@ -11,8 +11,10 @@ from __future__ import annotations
 import boa
 import pytest
 
+from keeper.simulation.reference import Terms
+from keeper.simulation.reference.curve import Curve
+from keeper.simulation.reference.margin_rules import MarginRules
 from tests.market_world import deploy_token
-from tests.venue_model import Model
 from tests.venue_world import BP, WAD, default_terms, deploy_rules, world
 
 
@@ -29,11 +31,12 @@ def test_a15__terms_that_cross__refused(change: dict[str, int]) -> None:
 
 
 def test_a15__flat_reward_on_a_small_position__capped() -> None:
-    w = world(18, 18, liquidity=10_000, reward=20 * 10**18)
+    w = world(18, 18, liquidity=10_000, reward_floor=20 * 10**18, reward_cap=20 * 10**18)
     trader = w.trader("trader", quote=26)
-    model = Model(terms=w.terms, divisor=w.divisor())
+    margins = MarginRules(Curve(Terms(**w.terms), w.divisor()), Terms(**w.terms))
     for size in (w.assets("0.01"), w.assets(1), w.assets(100)):
-        assert model.maintenance(size, WAD) < model.initial(size, WAD)
+        initial, maintenance = margins.required(size, WAD)
+        assert maintenance < initial
     w.trade(trader, 1)  # 20 of reward would be twenty times its notional
     w.set_price("0.5")
     w.trade(trader, 10)

@@ -13,7 +13,7 @@ YEAR = 365 * 86_400
 
 
 def test_a25__slightly_negative_premium__shorts_get_only_what_longs_pay() -> None:
-    pair = Pair(taker_fee_wad=0, maker_fee_wad=0)
+    pair = Pair(taker_fee_wad=0, maker_fee_wad=0, unwind_step=0)
     w = pair.world
     short = pair.trader("short", quote=100)
     long = pair.trader("long", quote=100)
@@ -30,7 +30,7 @@ def test_a25__slightly_negative_premium__shorts_get_only_what_longs_pay() -> Non
 
 
 def test_a25__no_longs_at_all__shorts_get_nothing() -> None:
-    pair = Pair(taker_fee_wad=0, maker_fee_wad=0)
+    pair = Pair(taker_fee_wad=0, maker_fee_wad=0, unwind_step=0)
     w = pair.world
     short = pair.trader("short", quote=100)
     pair.trade(short, -w.assets("0.4"))

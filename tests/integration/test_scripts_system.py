@@ -191,9 +191,9 @@ def test_verify__argument_in_manifest_impossible__found(world, changes, found):
 def test_verify__code_over_the_limit__found(world, monkeypatch):
     from scripts import verify_deployment
 
-    monkeypatch.setattr(verify_deployment, "MAX_CODE_BYTES", 22_000)
+    monkeypatch.setattr(verify_deployment, "MAX_CODE_BYTES", 20_000)
     lines = wrong(verify_deployment.verify(world.deployment))
-    assert any("PerpVenue" in line and "bytes, over 22,000" in line for line in lines)
+    assert any("PerpVenue" in line and "bytes, over 20,000" in line for line in lines)
 
 
 def test_verify__vault_name_in_manifest_changed__immutables_differ(world):

@@ -94,7 +94,7 @@ class Markets(RuleBasedStateMachine):
                 inventory=self.twins.pool.assets_held + venue.pool_assets > 0,
                 pending=self.twins.fund.pending.quote > 0,
                 consolidated=self.twins.fund.staked.generation > 0,
-                shortfall=any(each.quote for each in venue.shortfalls.values()),
+                shortfall=any(each.quote for each in (venue.failed_longs, venue.failed_shorts)),
             )
             self.anchor.__exit__(None, None, None)
 

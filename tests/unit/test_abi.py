@@ -2,13 +2,13 @@
 import pytest
 
 from keeper import abi
-from scripts.export_abi import as_text, compiled_abi
+from scripts.export_abi import as_text, interface
 
 
 @pytest.mark.parametrize("contract", abi.CONTRACTS)
 def test_shipped_abi__equals_the_compilers(contract):
     """If this fails: `python -m scripts.export_abi`."""
-    assert as_text(abi.load(contract)) == as_text(compiled_abi(contract))
+    assert as_text(abi.load(contract)) == as_text(interface(contract))
 
 
 def test_call_data__view_with_argument__is_selector_and_word():
@@ -18,9 +18,16 @@ def test_call_data__view_with_argument__is_selector_and_word():
 
 
 def test_answer__struct__has_named_fields():
-    words = b"".join(value.to_bytes(32, "big", signed=True) for value in (5, -7, -3, -9, 0))
+    words = b"".join(value.to_bytes(32, "big", signed=True) for value in (5, -7, -3, -9, 0, 8))
     account = abi.answer("PerpVenue", "account", words)
-    assert account == {"assets": 5, "quote": -7, "size": -3, "entry": -9, "funding_index_wad": 0}
+    assert account == {
+        "assets": 5,
+        "quote": -7,
+        "size": -3,
+        "entry": -9,
+        "funding_index_wad": 0,
+        "settled_at": 8,
+    }
 
 
 def test_call_data__unknown_function__refused():

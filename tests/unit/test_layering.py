@@ -17,6 +17,7 @@ ORDER = (
     "errors",
     "snapshot",
     "policy",
+    "band",
     "curve",
     "deleveraging",
     "risk",
@@ -130,6 +131,19 @@ def test_keeper__never_imports_the_tools_of_development() -> None:
         for path in KEEPER.rglob("*.py")
         for name in imports(parse(path))
         if name.split(".")[0] in tools
+    }
+    assert importers == set()
+
+
+def test_statistics__stay_in_studies() -> None:
+    """The keeper starts without scipy, arch and pandas; they come with the extra `study`."""
+    tools = {"arch", "pandas", "scipy", "statsmodels"}
+    importers = {
+        f"{path.relative_to(KEEPER).as_posix()} imports {name}"
+        for path in KEEPER.rglob("*.py")
+        if KEEPER / "simulation" not in path.parents
+        for name in imports(parse(path))
+        if name.split(".")[0] in tools or name.startswith("keeper.simulation.risk")
     }
     assert importers == set()
 

@@ -18,11 +18,19 @@ from keeper.simulation.reference.reverted import Reverted
 from keeper.simulation.reference.spot_market import SpotMarket
 from keeper.simulation.reference.terms import Terms, check_terms
 from keeper.simulation.reference.venue import Venue
-from keeper.simulation.reference.venue_ledger import MarketState, Reserves, Shortfall
+from keeper.simulation.reference.venue_ledger import (
+    Batch,
+    MarketState,
+    Payout,
+    Reserves,
+    Waiting,
+    Window,
+)
 from keeper.units import price_divisor
 
 __all__ = [
     "Account",
+    "Batch",
     "Feed",
     "InsuranceFund",
     "LiquidationRules",
@@ -30,16 +38,18 @@ __all__ = [
     "MarketState",
     "Oracle",
     "Outcome",
+    "Payout",
     "Price",
     "PriceOracle",
     "Reserves",
     "Reverted",
     "Round",
-    "Shortfall",
     "Source",
     "SpotMarket",
     "Terms",
     "Venue",
+    "Waiting",
+    "Window",
     "build",
     "check_terms",
 ]
@@ -66,7 +76,8 @@ def build(
         oracle, price_divisor(asset_decimals, quote_decimals), min_holding=10**quote_decimals
     )
     fund = InsuranceFund()
-    venue = Venue(terms, oracle, pool, fund, at=at)
+    gas_divisor = 10 ** (36 - quote_decimals)
+    venue = Venue(terms, oracle, pool, fund, at=at, gas_divisor=gas_divisor)
     pool.set_venue(pool.owner, venue)
     fund.register(fund.owner, venue, MAX_QUOTE)
     return venue

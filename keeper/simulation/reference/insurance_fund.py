@@ -134,7 +134,7 @@ class InsuranceFund:
             self.drawn.get(venue, 0),
         )
 
-    def restore(self, venue: str, saved: list[int]) -> None:
+    def restore(self, venue: str, saved: tuple[int, ...]) -> None:
         """Become what the fund was at the checkpoint."""
         staked, pending = self.staked, self.pending
         staked.quote, staked.shares, staked.generation = saved[:3]

@@ -16,10 +16,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from keeper.simulation.reference.margin_rules import MarginRules
-from keeper.simulation.reference.position import Account, changed, flips
+from keeper.simulation.reference.position import Account, changed, taken_over
 from keeper.simulation.reference.reverted import require
 from keeper.simulation.reference.terms import Terms
-from keeper.units import WAD, div_ceil, mul_div_down, positive_part
+from keeper.units import WAD, mul_div_down, positive_part
+
+REWARDED_GAS = 300_000  # a liquidation that draws on the fund, and a margin
+TIP = 10**9  # wei a gas
 
 
 class Outcome(NamedTuple):
@@ -53,13 +56,29 @@ class Payment(NamedTuple):
 
 
 class LiquidationRules:
-    """The liquidation terms of one venue."""
+    """
+    The liquidation terms of one venue.
 
-    __slots__ = ("margins", "terms")
+    Parameters
+    ----------
+    margins, terms
+        Of the venue.
+    gas_divisor : int
+        quote = wei * price_wad / gas_divisor. The asset is taken to be the coin of gas.
 
-    def __init__(self, margins: MarginRules, terms: Terms) -> None:
+    Attributes
+    ----------
+    base_fee : int
+        Of the block that runs, wei a gas; the reward follows it.
+    """
+
+    __slots__ = ("base_fee", "gas_divisor", "margins", "terms")
+
+    def __init__(self, margins: MarginRules, terms: Terms, gas_divisor: int) -> None:
         self.margins = margins
         self.terms = terms
+        self.gas_divisor = gas_divisor
+        self.base_fee = 0
 
     def outcome(self, account: Account, backstop: Account, price_wad: int) -> Outcome:
         """Return what liquidating the account does to it and to the backstop; refuse a healthy."""
@@ -74,7 +93,7 @@ class LiquidationRules:
         left, realised = changed(account, -taken, cost, 0)
         left = left._replace(quote=left.quote + realised)
         paid = self._payment(left, asked, penalty, price_wad)
-        stop = _grown_backstop(backstop, taken, -cost - penalty)
+        stop = taken_over(backstop, taken, -cost - penalty)
         return Outcome(
             equity_before=equity,
             maintenance=maintenance,
@@ -103,7 +122,7 @@ class LiquidationRules:
     def _liquidated_size(self, size: int, equity: int, price_wad: int) -> tuple[int, int]:
         """Return the size that the backstop takes, and the reward asked for it."""
         terms, margins = self.terms, self.margins
-        asked = min(terms.reward, margins.share_down(size, price_wad, terms.reward_share_wad))
+        asked = self._reward(size, price_wad)
         if equity <= 0 or price_wad == 0:
             return size, asked
         rate = margins.initial_rate(size)
@@ -113,6 +132,13 @@ class LiquidationRules:
         if part >= size or size - part < terms.min_size:
             return size, asked
         return part, asked
+
+    def _reward(self, size: int, price_wad: int) -> int:
+        """Return what the call costs, between floor and cap, at most a share of notional."""
+        terms = self.terms
+        spent = mul_div_down(REWARDED_GAS * (self.base_fee + TIP), price_wad, self.gas_divisor)
+        asked = min(max(spent, terms.reward_floor), terms.reward_cap)
+        return min(asked, self.margins.share_down(size, price_wad, terms.reward_share_wad))
 
     def _payment(self, left: Account, asked: int, penalty: int, price_wad: int) -> Payment:
         """Take reward and penalty off the quote; sell asset margin where all is taken."""
@@ -135,11 +161,3 @@ class LiquidationRules:
             reward_unpaid=asked - reward,
             loss=positive_part(-has),
         )
-
-
-def _grown_backstop(backstop: Account, size: int, cost: int) -> Account:
-    """Return the backstop after it took `size` for `cost`; what it realises moves nothing."""
-    closing_cost = 0
-    if flips(backstop.size, size):
-        closing_cost = div_ceil(cost * abs(backstop.size), abs(size))
-    return changed(backstop, size, cost, closing_cost)[0]

@@ -10,7 +10,7 @@ of their value in quote.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from keeper.simulation.reference.insurance_fund import NOT_OWNER
 from keeper.simulation.reference.oracle import Price
@@ -20,6 +20,7 @@ from keeper.units import div_floor, mul_div_down, mul_div_up, positive_part
 
 PRICE_STAND = 60  # seconds
 MAX_WINDOW = 30 * 86_400  # seconds
+OPEN, GATED, BATCH, CLOSED = range(4)  # stages of the venue
 
 
 class Provision(NamedTuple):
@@ -68,16 +69,19 @@ class Backed(Protocol):
     def settle(self, *, at: int) -> None:
         """Move tokens between venue and pool."""
 
+    def stage_now(self, *, at: int) -> int:
+        """Return 0 where the venue is open, 3 where it is wound up."""
+
     def pool_value(self, price_wad: int, *, at: int) -> int:
         """Return what the pool owns at the venue."""
 
     def pool_equity_required(self, price_wad: int) -> int:
         """Return pool equity that the skew needs."""
 
-    def checkpoint(self) -> tuple[int, ...]:
+    def checkpoint(self) -> tuple[Any, ...]:
         """Return what `restore` needs, the pool included."""
 
-    def restore(self, saved: tuple[int, ...]) -> None:
+    def restore(self, saved: tuple[Any, ...]) -> None:
         """Undo a refused call."""
 
 
@@ -127,13 +131,13 @@ class LiquidityPool:
         self.noted_price = NotedPrice()
         self.min_delay, self.window, self.min_holding = min_delay, window, min_holding
 
-    def checkpoint(self) -> tuple[int, ...]:
+    def checkpoint(self) -> tuple[Any, ...]:
         """Return what a refused call must restore; shares, requests and escrow change last."""
         if self.venue is not None:
             return self.venue.checkpoint()
         return (self.quote_held, self.assets_held, self.total_shares)
 
-    def restore(self, saved: tuple[int, ...]) -> None:
+    def restore(self, saved: tuple[Any, ...]) -> None:
         """Undo a refused call. Without a venue nothing is written before the last check."""
         if self.venue is not None:
             self.venue.restore(saved)
@@ -166,6 +170,7 @@ class LiquidityPool:
         price = self.oracle.read(at=at)
         if self.total_shares > 0:
             self._require_due(request.round_id, request.requested_at, price, at)
+            require(self._stage(at) == OPEN, "pool: venue is not open")
         equity = self.equity(price.price_wad, at=at)
         self._require_solvent(equity)
         shares = self._minted(request, equity)
@@ -253,6 +258,24 @@ class LiquidityPool:
         """Note the price of now, so that it counts as standing a minute later."""
         self._note(self.oracle.read(at=at), at)
 
+    @atomic
+    def leave(self, sender: str, receiver: str = "receiver", *, at: int) -> tuple[int, int]:
+        """Burn all shares after the venue's end, and return their part of what is left."""
+        require(receiver != ZERO_ADDRESS, "pool: zero receiver")
+        require(self._stage(at) == CLOSED, "pool: venue goes on")
+        if self.venue is not None:
+            self.venue.settle(at=at)
+        shares = self.shares_of.get(sender, 0) + self.removal(sender).shares
+        require(shares > 0, "pool: not enough shares")
+        quote = mul_div_down(self.quote_held, shares, self.total_shares)
+        assets = mul_div_down(self.assets_held, shares, self.total_shares)
+        self.shares_of[sender] = 0
+        self.removal_of[sender] = Removal()
+        self.total_shares -= shares
+        self.quote_held -= quote
+        self.assets_held -= assets
+        return quote, assets
+
     def provision(self, owner: str) -> Provision:
         """Return the owner's request to enter."""
         return self.provision_of.get(owner, Provision())
@@ -273,6 +296,13 @@ class LiquidityPool:
         self._require_venue(sender)
         self.quote_held += quote
         self.assets_held += assets
+
+    def hand_over(self, sender: str) -> tuple[int, int]:
+        """Send the venue all that is here but escrow, and return it. The venue only."""
+        self._require_venue(sender)
+        held = self.holdings()
+        self.quote_held = self.assets_held = 0
+        return held
 
     def holdings(self) -> tuple[int, int]:
         """Return quote and assets, by ledger."""
@@ -305,6 +335,10 @@ class LiquidityPool:
             mul_div_down(value, divisor, price_wad),
         )
         return positive_part(value - mul_div_up(assets, price_wad, divisor)), assets
+
+    def _stage(self, at: int) -> int:
+        """Return the stage of the venue."""
+        return OPEN if self.venue is None else self.venue.stage_now(at=at)
 
     def _note(self, price: Price, at: int) -> None:
         """Note a price that is not the noted one."""

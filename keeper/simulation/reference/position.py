@@ -9,13 +9,14 @@ from keeper.units import div_ceil
 
 
 class Account(NamedTuple):
-    """The five numbers of an account, as stored (`ILiquidationRules.Account`)."""
+    """The numbers of an account, as stored (`ILiquidationRules.Account`)."""
 
     assets: int = 0  # asset margin, asset units
     quote: int = 0  # signed balance; negative is a loan from the pool
     size: int = 0  # asset units, long positive
     entry: int = 0  # quote paid for the position, sign of the size
     funding_index_wad: int = 0  # of its side, when it was last settled
+    settled_at: int = 0  # Unix seconds, if it was in debt then
 
 
 EMPTY = Account()
@@ -40,3 +41,16 @@ def changed(account: Account, size: int, cost: int, closing_cost: int) -> tuple[
         return account._replace(size=after, entry=cost - closing_cost), -closing_cost - entry
     closed = div_ceil(entry * abs(size), abs(before))
     return account._replace(size=after, entry=entry - closed), -cost - closed
+
+
+def taken_over(account: Account, size: int, cost: int) -> Account:
+    """
+    Return the account with a position taken over for `cost`.
+
+    Where it turns around, the part that closes costs its share of that. What the account
+    realises is left out: the backstop's balance is the pool's.
+    """
+    closing_cost = 0
+    if flips(account.size, size):
+        closing_cost = div_ceil(cost * abs(account.size), abs(size))
+    return changed(account, size, cost, closing_cost)[0]

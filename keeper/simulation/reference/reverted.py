@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,10 +30,10 @@ class Reverted(Exception):
 class Checkpointed(Protocol):
     """Whatever can return to what it was when a call began."""
 
-    def checkpoint(self) -> tuple[int, ...]:
+    def checkpoint(self) -> tuple[Any, ...]:
         """Return what `restore` needs."""
 
-    def restore(self, saved: tuple[int, ...]) -> None:
+    def restore(self, saved: tuple[Any, ...]) -> None:
         """Become what it was."""
 
 

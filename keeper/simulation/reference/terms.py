@@ -13,7 +13,7 @@ MAX_SKEW_SCALE = 2**96
 
 
 class Terms(NamedTuple):
-    """`ILiquidationRules.Terms`, in its order. Sizes in asset units, rates WAD, reward quote."""
+    """`ILiquidationRules.Terms`, in its order. Sizes in asset units, rates WAD, rewards quote."""
 
     skew_scale: int
     max_side: int
@@ -33,8 +33,15 @@ class Terms(NamedTuple):
     haircut_wad: int
     discount_wad: int
     penalty_wad: int
-    reward: int
+    reward_floor: int
+    reward_cap: int
     reward_share_wad: int
+    liquidation_flow: int
+    unwind_step: int
+    loan_rate_wad: int
+    loan_share_wad: int
+    realise_share_wad: int
+    low_share_wad: int
 
     @property
     def maintenance_floor_wad(self) -> int:
@@ -60,6 +67,7 @@ def check_terms(terms: Terms) -> None:
     require(terms.maintenance_floor_wad < terms.initial_base_wad, "venue: maintenance over initial")
     require(terms.haircut_wad < WAD, "venue: haircut")
     require(terms.discount_wad <= terms.haircut_wad, "venue: discount over haircut")
+    _check_rare_days(terms)
 
 
 def _check_market(terms: Terms) -> None:
@@ -67,6 +75,8 @@ def _check_market(terms: Terms) -> None:
     require(0 < terms.max_side < terms.skew_scale, "venue: side cap")
     require(0 < terms.min_size <= terms.max_side, "venue: minimum size")
     require(0 < terms.premium_cap_wad <= WAD, "venue: premium cap")
+    widest = terms.premium_cap_wad * terms.skew_scale
+    require(terms.max_side * WAD <= widest, "venue: side cap")
     require(0 < terms.skew_share_wad <= 10 * WAD, "venue: skew share")
     require(terms.taker_fee_wad <= MAX_FEE_WAD, "venue: taker fee")
     require(terms.maker_fee_wad <= terms.taker_fee_wad, "venue: maker fee")
@@ -74,3 +84,15 @@ def _check_market(terms: Terms) -> None:
     require(terms.funding_cap_wad <= WAD, "venue: funding cap")
     require(terms.interest_wad <= terms.funding_cap_wad, "venue: interest")
     require(terms.interest_band_wad <= terms.funding_cap_wad, "venue: interest band")
+
+
+def _check_rare_days(terms: Terms) -> None:
+    require(terms.reward_floor <= terms.reward_cap, "venue: reward floor over cap")
+    require(terms.reward_cap <= MAX_SKEW_SCALE, "venue: penalty or reward")
+    require(0 < terms.liquidation_flow <= MAX_SKEW_SCALE, "venue: flow")
+    sandwiched = terms.unwind_step * WAD > 2 * terms.maker_fee_wad * terms.skew_scale
+    require(not sandwiched, "venue: unwind step")
+    require(terms.loan_rate_wad <= WAD, "venue: loan rate")
+    require(terms.loan_share_wad <= WAD - terms.haircut_wad, "venue: loan share")
+    require(terms.realise_share_wad <= WAD, "venue: realise share")
+    require(terms.low_share_wad * terms.skew_share_wad < WAD * WAD, "venue: low share")

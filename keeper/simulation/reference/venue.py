@@ -9,7 +9,9 @@ With S the index price, K the skew and q an account's signed size:
     worse    the same with min(q * S, what closing q on the curve now would bring)
 
 To open, equity at the worse is at least the initial margin; to withdraw, the same without
-unrealised profit or borrowing. A reduction keeps the maintenance margin of what remains.
+unrealised profit or borrowing. A reduction keeps the maintenance margin of what remains, and its
+equity per size. A side stays under its cap and under the share of pool equity that a skew may be.
+Other calls are inherited in the order in which the contracts run each other's code.
 Conservation, to the unit:
 
     quote held = sum of account quote (signed) + pool claim + fund claim
@@ -22,14 +24,10 @@ prices up to `MAX_PRICE`.
 
 from __future__ import annotations
 
-from keeper.simulation.reference.insurance_fund import InsuranceFund
-from keeper.simulation.reference.liquidation_rules import LiquidationRules, Outcome
-from keeper.simulation.reference.liquidity_pool import LiquidityPool, Oracle
-from keeper.simulation.reference.margin_rules import MarginRules
+from keeper.simulation.reference.liquidity_pool import CLOSED
 from keeper.simulation.reference.position import Account, changed, flips
 from keeper.simulation.reference.reverted import atomic, require, require_word
-from keeper.simulation.reference.terms import Terms
-from keeper.simulation.reference.venue_ledger import Shortfall, VenueLedger, owed_by
+from keeper.simulation.reference.venue_recovery import VenueRecovery
 from keeper.snapshot import ZERO_ADDRESS, Margin, Market
 from keeper.units import (
     BPS,
@@ -38,7 +36,6 @@ from keeper.units import (
     Assets,
     Quote,
     Wad,
-    div_ceil,
     div_floor,
     mul_div_down,
     mul_div_up,
@@ -49,44 +46,8 @@ PERPETUAL = 0  # the only instrument
 MAX_INSURANCE = 2**128  # what a fund is believed to have
 
 
-class Venue(VenueLedger):
-    """
-    One venue with its pool and fund, empty at time `at`.
-
-    Parameters
-    ----------
-    terms : Terms
-        Refused as the contract refuses them.
-    oracle : Oracle
-        The index price; `PriceOracle`, or anything with ``read(at=)``.
-    pool : LiquidityPool
-        The other side; its address is the key of the backstop account.
-    fund : InsuranceFund
-        First-loss capital.
-    at : int
-        Unix seconds of the deployment.
-    address : str
-        How the venue is named in calls to pool and fund.
-    """
-
-    __slots__ = ("MAX_ASSETS", "MAX_PRICE", "margins", "oracle", "rules")
-
-    def __init__(
-        self,
-        terms: Terms,
-        oracle: Oracle,
-        pool: LiquidityPool,
-        fund: InsuranceFund,
-        *,
-        at: int,
-        address: str = "venue",
-    ) -> None:
-        super().__init__(terms, pool, fund, at=at, address=address)
-        self.oracle = oracle
-        self.MAX_PRICE = min(2**120, 2**251 // terms.skew_scale**2)
-        self.MAX_ASSETS = 2**250 // (self.MAX_PRICE * WAD)
-        self.margins = MarginRules(self.curve, terms)
-        self.rules = LiquidationRules(self.margins, terms)
+class Venue(VenueRecovery):
+    """One venue with its pool and fund, empty at time `at`; parameters as `VenueLedger`."""
 
     # Calls open to users
 
@@ -94,14 +55,15 @@ class Venue(VenueLedger):
     def deposit(self, sender: str, assets: int, quote: int, *, at: int) -> None:
         """Add margin to the caller's account."""
         _require_amount(assets, quote)
+        require(self.stage != CLOSED, "venue: wound up")
         self._accrue(0, at)
-        account = self._settled(sender)[0]
+        account = self._settled(sender, at)[0]
         after = account._replace(
             assets=account.assets + assets, quote=account.quote + _signed(quote)
         )
         require_word(after.assets)
         require(after.assets <= self.MAX_ASSETS, "venue: too many assets")
-        self._store(sender, after)
+        self._store(sender, after, at)
         self.quote_held += quote
 
     @atomic
@@ -113,11 +75,14 @@ class Venue(VenueLedger):
         require(receiver != ZERO_ADDRESS, "venue: zero receiver")
         account = self.account(sender)
         require(assets <= account.assets, "venue: not enough assets")
+        require(not self._gated(at), "venue: withdrawals wait")
+        if self.stage == CLOSED:
+            require(sender in self.released, "venue: not released yet")
         price_wad = 0
         if account.size != 0 or account.quote < 0:
             price_wad = self._read_price(at)
         self._accrue(price_wad, at)
-        account = self._settled(sender)[0]
+        account = self._settled(sender, at)[0]
         after = account._replace(
             assets=account.assets - assets, quote=account.quote - _signed(quote)
         )
@@ -125,7 +90,7 @@ class Venue(VenueLedger):
         if price_wad > 0:
             backing = self._backing(after, price_wad)
             self._require_initial(backing, after.size, price_wad)
-        self._store(sender, after)
+        self._store(sender, after, at)
         self._make_room(quote)
         self.quote_held -= quote
 
@@ -139,7 +104,7 @@ class Venue(VenueLedger):
         require(abs(size) <= 2 * self.terms.max_side, "venue: size out of range")
         price_wad = self._read_price(at)
         self._accrue(price_wad, at)
-        before = self._settled(sender)[0]
+        before = self._settled(sender, at)[0]
         curve, skew = self.curve, self.skew
         within = curve.fill_within(skew, size, price_wad, limit_price_wad)
         require(within, "venue: fill over the limit")
@@ -152,61 +117,14 @@ class Venue(VenueLedger):
         after = after._replace(
             quote=after.quote + realised - fee, funding_index_wad=self._index(after.size)
         )
-        self._store(sender, after)
-        self._require_allowed(before.size, after, skew, price_wad)
+        self._store(sender, after, at)
+        self._require_allowed(before, after, price_wad, at)
         return cost + fee
-
-    @atomic
-    def liquidate(self, sender: str, account: str, *, at: int) -> int:
-        """Let the backstop take what must be taken; return the size, sign of the position."""
-        require(account != self.pool.address, "venue: backstop account")
-        price_wad = self._read_price(at)
-        self._accrue(price_wad, at)
-        failed = self._settled(account)[0]
-        stop = self._settled(self.pool.address)[0]
-        done = self.rules.outcome(failed, stop, price_wad)
-        self._store_outcome(account, failed, stop, done)
-        covered = self._covered(done.loss + done.reward_unpaid)
-        bonus = min(covered, done.reward_unpaid)
-        deficit = done.loss - (covered - bonus)
-        self._book_failure(done, failed.quote, bonus)
-        liquidator = self.account(sender)
-        earned = done.reward + bonus
-        self._store(sender, liquidator._replace(quote=liquidator.quote + earned))
-        if deficit > 0:
-            total = self.shortfalls[done.size > 0]
-            more = Shortfall(total.quote + deficit, total.size + abs(done.size))
-            self.shortfalls[done.size > 0] = more
-        return done.size
 
     @atomic
     def accrue(self, *, at: int) -> None:
         """Bring funding to this second and take the index price for the next interval."""
         self._accrue(self._read_price(at), at)
-
-    @atomic
-    def settle(self, *, at: int) -> None:  # noqa: ARG002 - a call like the others
-        """Move tokens between venue and pool until the venue holds what accounts may take."""
-        assets = self.pool_assets
-        surplus = self.pool_claim - self.debt
-        sent = positive_part(surplus)
-        if surplus < 0:
-            self._draw(-surplus)
-        self._claim(-sent, 0)
-        self.quote_held -= sent
-        self.pool_assets = 0
-        self.pool.book(self.address, sent, assets)
-
-    @atomic
-    def pay_fund(self, sender: str) -> int:
-        """Hand the insurance fund the quote that is its own, and return it. The fund only."""
-        require(sender == self.fund.address, "venue: not the fund")
-        if self.fund_claim > self.quote_held:  # lent out: the pool sends what it can
-            self._draw(self.fund_claim - self.quote_held)
-        paid = min(self.fund_claim, self.quote_held)
-        self._claim(0, -paid)
-        self.quote_held -= paid
-        return paid
 
     # Views
 
@@ -244,7 +162,7 @@ class Venue(VenueLedger):
             maintenance_share_wad=Wad(terms.maintenance_share_wad),
             maintenance_floor_wad=Wad(terms.maintenance_floor_wad),
             haircut_wad=Wad(terms.haircut_wad),
-            pool_equity=Quote(self._pool_equity(price_wad, self._indices_now(at))),
+            pool_equity=Quote(self._pool_equity(price_wad, self._indices_now(at), at)),
             insurance=Quote(self._insurance()),
         )
 
@@ -272,45 +190,34 @@ class Venue(VenueLedger):
         now = self.curve.cost_over_index(self.skew, size, price_wad)
         return positive_part(max(now, self.curve.cost_over_index(mean_skew, size, price_wad)))
 
-    def liquidation(self, account: str, price_wad: int, *, at: int) -> tuple[bool, int, int]:
-        """Return whether the account fails, the size that would be taken, the reward asked."""
-        if account == self.pool.address:
-            return False, 0, 0
-        return self.rules.assess(self._account_now(account, at), price_wad)
-
     def pool_value(self, price_wad: int, *, at: int) -> int:
         """Return quote that the pool owns here beyond its own tokens, at closing value, down."""
-        return self._pool_value(price_wad, self._indices_now(at))
+        return self._pool_value(price_wad, self._indices_now(at), at)
 
     def pool_equity_required(self, price_wad: int) -> int:
         """Return |K| * S / skew share, quote, up."""
-        needed = abs(self.skew) * price_wad * WAD
-        return div_ceil(needed, self.curve.price_divisor * self.terms.skew_share_wad)
+        return self._equity_required(abs(self.skew), price_wad)
 
     # What a trade and a withdrawal must satisfy
 
-    def _require_allowed(
-        self, size_before: int, account: Account, skew_before: int, price_wad: int
-    ) -> None:
-        """Bind caps and margin on what increases |q|; a reduction keeps its rest's maintenance."""
-        size = abs(account.size)
+    def _require_allowed(self, before: Account, after: Account, price_wad: int, at: int) -> None:
+        """Bind caps and margin on what increases |q|; a reduction keeps what backs its rest."""
+        size = abs(after.size)
         require(size == 0 or size >= self.terms.min_size, "venue: under minimum size")
-        flipped = size_before * account.size < 0
-        equity = self.margins.equity(account, price_wad)
-        if not flipped and size <= abs(size_before):
+        equity = self.margins.equity(after, price_wad)
+        if before.size * after.size >= 0 and size <= abs(before.size):
             kept = self.margins.required(size, price_wad)[1]
             require(equity >= kept, "venue: rest under maintenance")
+            backed = self.margins.equity(before, price_wad) * size
+            require(equity * abs(before.size) >= backed, "venue: rest has less equity")
             return
-        require(max(self.longs, self.shorts) <= self.terms.max_side, "venue: side is full")
-        skew = abs(self.skew)
-        if skew > abs(skew_before):
-            most = self.terms.premium_cap_wad * self.curve.skew_scale
-            require(skew * WAD <= most, "venue: premium cap")
-            pool_equity = self._pool_equity(price_wad, self._indices())
-            needed = self.pool_equity_required(price_wad)
-            require(pool_equity >= needed, "venue: pool too small")
-        equity += min(self._closing_gain(account.size, price_wad), 0)
-        self._require_initial(equity, account.size, price_wad)
+        side = self.longs if after.size > 0 else self.shorts
+        require(side <= self.terms.max_side, "venue: side is full")
+        pool_equity = self._pool_equity(price_wad, self._indices(), at)
+        needed = self._equity_required(side, price_wad)
+        require(pool_equity >= needed, "venue: pool too small")
+        equity += min(self._closing_gain(after.size, price_wad), 0)
+        self._require_initial(equity, after.size, price_wad)
 
     def _require_initial(self, equity: int, size: int, price_wad: int) -> None:
         initial = self.margins.initial(abs(size), price_wad)
@@ -327,89 +234,17 @@ class Venue(VenueLedger):
         brings = -self.curve.cost(self.skew, -size, price_wad)
         return brings - self.margins.value_down(size, price_wad)
 
-    # Liquidation
-
-    def _store_outcome(self, owner: str, failed: Account, stop: Account, done: Outcome) -> None:
-        """Move the position from the failed account to the backstop."""
-        self._resize(failed.size, done.size_after, done.entry_after - failed.entry)
-        stop_size = done.backstop_size_after
-        self._resize(stop.size, stop_size, done.backstop_entry_after - stop.entry)
-        left = Account(
-            assets=failed.assets - done.assets_sold,
-            quote=done.quote_after,
-            size=done.size_after,
-            entry=done.entry_after,
-            funding_index_wad=self._index(done.size_after),
-        )
-        self._store(owner, left)
-        stop = stop._replace(
-            size=stop_size,
-            entry=done.backstop_entry_after,
-            funding_index_wad=self._index(stop_size),
-        )
-        self._store(self.pool.address, stop)
-
-    def _book_failure(self, done: Outcome, quote_before: int, bonus: int) -> None:
-        """Book to the pool what the others did not get."""
-        self._lend(0, done.assets_sold)
-        others = done.reward + bonus + done.fund_penalty
-        self._claim(quote_before - done.quote_after - others, done.fund_penalty)
-
-    def _covered(self, wanted: int) -> int:
-        """Return what insurance pays: first its own claim here, then from the fund."""
-        if wanted == 0:
-            return 0
-        own = min(wanted, self.fund_claim)
-        drawn = 0
-        if wanted > own:
-            drawn = self.fund.cover(self.address, wanted - own)
-            self.quote_held += drawn
-        self._claim(own + drawn, -own)
-        return own + drawn
-
-    # The pool's side
-
-    def _pool_value(self, price_wad: int, indices: tuple[int, int]) -> int:
-        """Return claim + asset tokens here - what everybody else would get at closing."""
-        divisor = self.curve.price_divisor
-        stop = self.account(self.pool.address)
-        others_cost = self._open_cost_now(indices) - stop.entry * divisor
-        others_cost -= owed_by(stop, indices)
-        return (
-            self.pool_claim
-            + self.margins.value_down(self.pool_assets, price_wad)
-            - self.curve.closing_value(self.skew, stop.size, price_wad)
-            + div_floor(others_cost, divisor)
-        )
-
-    def _pool_equity(self, price_wad: int, indices: tuple[int, int]) -> int:
-        quote, assets = self.pool.holdings()
-        inventory = self.margins.value_down(assets, price_wad)
-        return quote + inventory + self._pool_value(price_wad, indices)
+    # Tokens
 
     def _insurance(self) -> int:
         """Return the fund's claim here and what it could pay."""
         return self.fund_claim + min(self.fund.available(self.address), MAX_INSURANCE)
-
-    # Price and tokens
-
-    def _read_price(self, at: int) -> int:
-        price_wad = self.oracle.read(at=at).price_wad
-        require(price_wad <= self.MAX_PRICE, "venue: price out of range")
-        return price_wad
 
     def _make_room(self, quote: int) -> None:
         """Pull from the pool what is lacking to pay `quote`."""
         held = self.quote_held
         if quote > held:
             require(held + self._draw(quote - held) >= quote, "venue: pool cannot pay")
-
-    def _draw(self, wanted: int) -> int:
-        """Return quote that the pool sends, as much of `wanted` as it has."""
-        pulled = self.pool.pay(self.address, wanted)
-        self.quote_held += pulled
-        self._claim(pulled, 0)
-        return pulled
 
 
 def _require_amount(assets: int, quote: int) -> None:

@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keeper.simulation.reference import Account, LiquidationRules, Terms
+from keeper.simulation.reference.curve import Curve
+from keeper.simulation.reference.margin_rules import MarginRules
 from tests.market_world import deployer
-from tests.venue_model import Account, Model
+from tests.reference_world import plain
 from tests.venue_pair import Pair
 from tests.venue_world import BP, WAD, World, deploy_rules, world
 
@@ -39,9 +42,9 @@ def markets() -> Markets:
 
 
 @pytest.fixture(scope="module")
-def level() -> Markets:
+def level() -> dict[tuple[int, int], Pair]:
     """The same without traders and without a slope of the initial margin."""
-    return {each: world(*each, liquidity=10**10, initial_slope_wad=0) for each in DECIMALS}
+    return {each: Pair(*each, liquidity=10**10, initial_slope_wad=0) for each in DECIMALS}
 
 
 @given(
@@ -145,24 +148,29 @@ def test_funding__read__equals_a_settlement_at_that_second(
 )
 @EXAMPLES
 def test_liquidate__partial__lands_at_initial_margin(
-    level: Markets, decimals: tuple[int, int], price: str, size: int, long: bool, over: int
+    level: dict[tuple[int, int], Pair],
+    decimals: tuple[int, int],
+    price: str,
+    size: int,
+    long: bool,
+    over: int,
 ) -> None:
     """At the rate before, to three units; only the position's own margin is at stake."""
     with boa.env.anchor():
-        pair = Pair.on(level[decimals])
-        w, model = pair.world, pair.model
+        pair = level[decimals]
+        w, model = pair.world, pair.twins.venue
         w.set_price(price)
         start = w.price()
         signed = w.assets(size) * (1 if long else -1)
-        cost = model.cost(0, signed, start) + model.fee(0, signed, start)
-        worth = model.value_down(signed, start)
+        cost = model.curve.cost(0, signed, start) + model.curve.fee(0, signed, start)
+        worth = model.margins.value_down(signed, start)
         # margin such that equity comes out `over` / 10,000 of notional under maintenance
-        need = model.maintenance(signed, start) - abs(worth) * min(over, 20) // 10_000
+        need = model.margins.required(abs(signed), start)[1] - abs(worth) * min(over, 20) // 10_000
         account, liquidator = pair.trader("account"), pair.trader("liquidator")
         extra = abs(worth)
         pair.deposit(account, 0, cost - worth + need + extra)
         pair.trade(account, signed)
-        pair.withdraw(account, 0, extra - model.initial(signed, start))
+        pair.withdraw(account, 0, extra - model.margins.initial(abs(signed), start))
         w.set_price(f"{float(price) * (0.9722 if long else 1.0278):.6f}")
         now = w.price()
         if not pair.venue.liquidation(account, now)[0]:
@@ -197,32 +205,15 @@ def test_outcome__any_account__agrees_with_the_formula(
 ) -> None:
     """The rules alone, on accounts that no market would reach."""
     w = markets[decimals]
-    model = Model(terms=w.terms, divisor=w.divisor())
+    margins = MarginRules(Curve(Terms(**w.terms), w.divisor()), Terms(**w.terms))
+    model = LiquidationRules(margins, Terms(**w.terms), 10 ** (36 - w.quote_decimals))
     assets, quote, entry = account
     size = size % (2 * w.terms["max_side"]) + w.terms["min_size"]
-    held = Account(assets, quote, size if long else -size, entry if long else -abs(entry), 0)
+    held = Account(assets, quote, size if long else -size, entry if long else -abs(entry))
     rules = deployer("LiquidationRules.vy").at(w.venue.RULES())
-    words = (held.assets, held.quote, held.size, held.entry, 0)
-    equity = model.equity(held, price)
-    bad = equity < model.maintenance(held.size, price)
-    part, reward = model._part(held, price) if bad else (0, 0)
-    assert rules.assess(words, price) == (bad, part, reward)
-    if not bad:
-        return
-    model.longs, model.shorts = max(held.size, 0), max(-held.size, 0)
-    model.accounts["it"] = held
-    done = model.liquidate("it", "liquidator", 0, price)
-    out = rules.outcome(words, (0, 0, 0, 0, 0), price)
-    assert (out[2], out[3], out[4], out[6], out[7]) == (
-        done.size,
-        held.size,
-        held.entry,
-        done.sold,
-        done.penalty,
-    )
-    assert out[5] == held.quote
-    assert out[11] == done.deficit
-    assert (out[12], out[13]) == (model.stop.size, model.stop.entry)
+    assert plain(rules.assess(held, price)) == model.assess(held, price)
+    if model.assess(held, price)[0]:
+        assert plain(rules.outcome(held, Account(), price)) == model.outcome(held, Account(), price)
 
 
 @given(
@@ -248,8 +239,8 @@ def test_margin__accepted_terms__maintenance_under_initial(
         "reward_share_wad": 0,
     }
     rules = deploy_rules(w.asset, w.quote, terms)
-    model = Model(terms=terms, divisor=WAD)
-    initial = model.initial(size, price)
-    assert model.maintenance(size, price) <= initial
+    margins = MarginRules(Curve(Terms(**terms), WAD), Terms(**terms))
+    initial, maintenance = margins.required(size, price)
+    assert maintenance <= initial
     entry = size * price // WAD
-    assert rules.assess((0, initial, size, entry, 0), price)[0] is False
+    assert rules.assess(Account(0, initial, size, entry), price)[0] is False

@@ -337,6 +337,22 @@ def test_simulate__too_many_requests__throttled(server, chain):
         chain.simulate(KEEPER, LENS, b"\x01", 10**6)
 
 
+def test_faults__of_contract_and_node__counted_once_by_class(server, chain):
+    server.answers["eth_call"] = REFUSALS[0]
+    with pytest.raises(CallRefused):
+        chain.simulate(KEEPER, LENS, b"\x01", 10**6)
+    server.answers["eth_sendRawTransaction"] = {"code": -32000, "message": "nonce too low"}
+    with pytest.raises(NonceTaken):
+        chain.send(Signed(tx_hash="0x" + "44" * 32, raw=b"\x01"))
+    server.status = 502
+    for ask in (chain.known, chain.receipt):
+        with pytest.raises(ChainUnavailable):
+            ask("0x" + "44" * 32)
+    with pytest.raises(ChainUnavailable):
+        read(chain)  # in two attempts
+    assert chain.faults == {"CallRefused": 1, "NonceTaken": 1, "ChainUnavailable": 4}
+
+
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from contextlib import closing
@@ -12,13 +13,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from keeper.cli import FAULT, HALT, OK, USAGE, app
+from keeper.alerts import ALERTS
+from keeper.cli import FAULT, HALT, OK, USAGE, _logger, _redactor, app
 from keeper.config import ConfigFile, load_config
 from keeper.journal import Entry, Journal
 from keeper.lock import exclusive
 from keeper.policy import Memory, Policy
 from keeper.strategy import decide
 from keeper.template import NOTES, template
+from tests.alert_server import Webhook
 from tests.keeper_world import ETHER, snapshot, venue
 
 LENS, VAULT = "0x" + "11" * 20, "0x" + "22" * 20
@@ -53,13 +56,15 @@ def test_template__uncommented__is_the_default(tmp_path):
         .replace("# [[vaults]]", "")
         .replace(f'address = "{LENS}"', "", 1)
     )
-    lines = [line for line in text.splitlines() if not line.startswith(("keystore", "password"))]
+    lines = [
+        line for line in text.splitlines() if not line.startswith(("keystore", "password", "url_"))
+    ]
     path = tmp_path / "h.toml"
     path.write_text("\n".join(lines) + f'\n[[vaults]]\naddress = "{VAULT}"\n')
     config = load_config(path)
     assert config.policy == Policy(max_price_age_secs=config.policy.max_price_age_secs)
     plain = ConfigFile.model_validate({"chain": config.chain.model_dump()})
-    for section in ("fees", "jobs", "journal", "log", "policy"):
+    for section in ("alerts", "fees", "http", "jobs", "journal", "log", "policy"):
         assert getattr(config.file, section) == getattr(plain, section)
 
 
@@ -69,7 +74,7 @@ def test_template__has_every_key():
         assert f"# {name} = " in text
     for name, section in ConfigFile.model_fields.items():
         kind = section.annotation
-        if name in ("chain", "fees", "journal", "jobs", "safety", "log"):
+        if name in ("alerts", "chain", "fees", "http", "journal", "jobs", "safety", "log"):
             for key in kind.model_fields:
                 assert f"{key} = " in text, key
 
@@ -151,3 +156,62 @@ def test_version():
     from keeper import __version__
 
     assert CliRunner().invoke(app, ["--version"]).stdout.strip() == __version__
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_logger__either_form__one_line_without_secrets(tmp_path, capsys, form):
+    path = tmp_path / "hedgevault.toml"
+    path.write_text(
+        '[chain]\nrpc_url = "https://node.example/v3/4f5d6e7a8b9c"\nchain_id = 1\n'
+        f'lens = "{LENS}"\n[[vaults]]\naddress = "{VAULT}"\n[log]\nformat = "{form}"\n'
+    )
+    config = load_config(path)
+    log = _logger(config, _redactor(config))
+    error = RuntimeError("exceeded with url: /v3/4f5d6e7a8b9c")
+    log.error("job", error=repr(error), tick=7, exc_info=error)
+    said = capsys.readouterr().err
+    assert "4f5d6e7a8b9c" not in said
+    assert "RuntimeError" in said
+    if form == "json":
+        (line,) = said.splitlines()
+        assert json.loads(line)["tick"] == 7
+
+
+def test_alerts__without_configuration__lists_each_with_what_to_do(call):
+    result = call("alerts")
+    assert result.exit_code == OK
+    assert [line.split(" ")[0] for line in result.stdout.splitlines()] == list(ALERTS)
+    assert "Check the node" in result.stdout
+
+
+@pytest.fixture
+def configured(tmp_path, monkeypatch):
+    (tmp_path / "hedgevault.toml").write_text(
+        f'[chain]\nrpc_url = "http://h"\nchain_id = 1\nlens = "{LENS}"\n'
+        f'[[vaults]]\naddress = "{VAULT}"\n[alerts]\nurl_env = "WHERE_TO"\n'
+    )
+    return lambda *urls: monkeypatch.setenv("WHERE_TO", "\n".join(urls))
+
+
+def test_alerts__test__arrives(call, configured):
+    with Webhook() as hook:
+        configured(hook.url)
+        result = call("alerts", "--test")
+    assert result.exit_code == OK, result.stderr
+    assert hook.titles() == ["raised: test (warning)"]
+
+
+def test_alerts__test_does_not_arrive__one_line_names_the_target(call, configured):
+    with Webhook() as well, Webhook() as ill:
+        ill.status = 403
+        configured(well.url, ill.url)
+        result = call("alerts", "--test")
+    assert result.exit_code == FAULT
+    assert result.stderr.splitlines()[-1] == "hedgevault: not delivered to json 2"
+    assert "s3cr3t" not in result.stderr
+    assert len(well.got) == 1
+
+
+def test_alerts__no_target__usage(call, configured, tmp_path):
+    configured("")
+    assert call("alerts", "--test").exit_code == USAGE

@@ -6,11 +6,14 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
 
 import pytest
+from apscheduler.events import EVENT_JOB_MISSED, JobExecutionEvent
 
 from keeper.errors import ChainUnavailable, DeadlineExceeded, InvariantBroken
 from keeper.jobs import Job, Jobs
@@ -26,8 +29,8 @@ class Log:
     info = warning = error = exception = _line
 
 
-def make(*jobs):
-    return Jobs(list(jobs), jitter=random.Random(1), log=Log())
+def make(*jobs, **options):
+    return Jobs(list(jobs), jitter=random.Random(1), log=Log(), **options)
 
 
 def job(run, *, name="tick", every=0.05, deadline=0.2):
@@ -216,3 +219,156 @@ def test_stop_on_signals__second_signal_while_logging__ends(handlers):
     threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGTERM]).start()
     jobs.run()
     assert log.lines[-1] == {"event": "stopping", "why": "SIGTERM"}
+
+
+# Stopping in any state
+
+
+@pytest.fixture
+def short_stop(monkeypatch):
+    monkeypatch.setattr("keeper.jobs.HURRY_SECS", 0.1)
+    monkeypatch.setattr("keeper.jobs.DRAIN_SECS", 0.3)
+
+
+def seconds_to_stop(jobs, began):
+    """Stop when the job is under way; return how long that takes."""
+    stopped = []
+
+    def stop():
+        began.wait(5)
+        stopped.append(time.monotonic())
+        jobs.stop()
+
+    threading.Thread(target=stop).start()
+    jobs.run()
+    return time.monotonic() - stopped[0]
+
+
+def test_stop__job_waits_for_a_receipt__its_deadline_shrinks(short_stop):
+    began, ended = threading.Event(), []
+
+    def wait(deadline):
+        began.set()
+        while deadline.remaining() > 0:
+            deadline.sleep(0.01)
+        with deadline.effect("writing"):
+            ended.append("written")
+
+    assert seconds_to_stop(make(job(wait, deadline=60.0)), began) < 0.25
+    assert ended == ["written"]
+
+
+def test_stop__job_hangs__is_given_up_and_can_do_nothing_more(short_stop):
+    began, release, effects = threading.Event(), threading.Event(), []
+
+    def hang(deadline):
+        began.set()
+        release.wait(5.0)
+        with deadline.effect("writing"):
+            effects.append("written")
+
+    jobs = make(job(hang, deadline=60.0))
+    assert seconds_to_stop(jobs, began) < 1.0
+    release.set()
+    time.sleep(0.05)
+    assert effects == []
+    assert jobs.counts["tick: hung"] == 1
+
+
+def test_stop__write_hangs__does_not_hold_the_stop(short_stop):
+    began, release = threading.Event(), threading.Event()
+
+    def hang(deadline):
+        with deadline.effect("writing"):
+            began.set()
+            release.wait(5.0)
+
+    assert seconds_to_stop(make(job(hang, deadline=60.0)), began) < 1.5
+    release.set()
+
+
+def test_stop__another_job_waits_for_its_turn__is_not_waited_for(short_stop):
+    began, release = threading.Event(), threading.Event()
+
+    def hang(deadline):
+        began.set()
+        release.wait(5.0)
+
+    jobs = make(job(hang, deadline=60.0), job(hang, name="margin watch", deadline=60.0))
+    assert seconds_to_stop(jobs, began) < 1.0
+    release.set()
+
+
+HANGS = """
+import os, signal, threading, time
+from keeper import jobs as module
+module.LAST_RESORT_SECS = 0.3
+jobs = module.Jobs([])
+jobs.stop_on_signals()
+jobs.end_process_in_time()
+threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGTERM]).start()
+while True:
+    time.sleep(60)  # nobody looks whether to stop
+"""
+
+
+def test_end_process_in_time__process_hangs__ends_all_the_same():
+    ended = subprocess.run([sys.executable, "-c", HANGS], timeout=30, check=False)
+    assert ended.returncode == 1
+
+
+# What others see
+
+
+def test_on_result__hears_of_every_run():
+    heard = []
+    jobs = make(job(lambda deadline: None), on_result=lambda name, result: heard.append(result))
+    run_for(jobs, 0.3)
+    assert set(heard) == {"ok"}
+    assert len(heard) == jobs.counts["tick: ok"] >= 4
+
+
+def test_counts__fault__the_runs_put_off_are_counted():
+    def fail(deadline):
+        raise ChainUnavailable("x")
+
+    jobs = make(job(fail))
+    run_for(jobs, 0.6)
+    assert jobs.counts["tick: put off"] >= 1
+    assert jobs.late() == {}
+
+
+def test_counts__run_missed__is_seen_and_logged():
+    jobs = make(job(lambda deadline: None))
+    jobs._note(JobExecutionEvent(EVENT_JOB_MISSED, "tick", "default", None))
+    assert jobs.counts == {"tick: missed": 1}
+    assert jobs._log.lines[0]["result"] == "missed"
+
+
+def test_late__hung_job__until_it_ends(monkeypatch):
+    monkeypatch.setattr("keeper.jobs.GRACE", 0.05)
+    release, late, runs = threading.Event(), [], []
+
+    def hang(deadline):
+        runs.append(1)
+        if len(runs) == 1:
+            release.wait(5.0)
+        else:
+            late.append(jobs.late())
+
+    jobs = make(job(hang, deadline=0.1))
+    threading.Timer(0.3, lambda: late.append(jobs.late())).start()
+    threading.Timer(0.4, release.set).start()
+    run_for(jobs, 0.9)
+    assert late[0]["tick"].startswith("given up ")
+    assert late[-1] == jobs.late() == {}
+
+
+def test_late__scheduler_died__no_turn():
+    now = [0.0]
+    jobs = make(job(lambda deadline: None, every=5.0, deadline=10.0), monotonic=lambda: now[0])
+    jobs._turned["tick"] = 0.0
+    now[0] = 28.0
+    assert jobs.late() == {}
+    now[0] = 29.1  # every 5 s, a deadline to wait and one to run, with grace: 5 + 2 * 12
+    assert jobs.late() == {"tick": "no turn for 29 s"}

@@ -120,6 +120,36 @@ def test_read__broken_node_is_well_again__re_admitted_after_its_rest(nodes):
     assert nodes.asked() == [1, 1, 1]
 
 
+def test_faults__no_node_is_well__each_counted_and_the_attempt(nodes):
+    nodes.servers[0].chain_id = 1
+    nodes.servers[1].status = 502
+    nodes.servers[2].at = NOW - 1_000
+    with pytest.raises(ChainUnavailable, match="0 of 3 nodes"):
+        nodes.read()
+    assert nodes.chain.faults == {"WrongChain": 1, "NodeBehind": 1, "ChainUnavailable": 2}
+
+
+def test_faults__failover_hid_one__counted_once(nodes):
+    nodes.servers[2].status = 502
+    nodes.read()
+    assert nodes.chain.faults == {"ChainUnavailable": 1}
+
+
+def test_faults__nobody_rests__counted_too(nodes):
+    for number, server in enumerate(nodes.servers):
+        server.nonce = number
+    with pytest.raises(Disagreement):
+        nodes.read()
+    assert nodes.chain.faults == {"Disagreement": 1}
+
+
+def test_requests__by_node(nodes):
+    nodes.read()
+    places = [f"the node at {server.place}" for server in nodes.servers]
+    assert nodes.chain.requests_by_node == dict.fromkeys(places, 1)
+    assert nodes.chain.requests == 3
+
+
 def test_rest__grows_with_each_fault_to_its_bound(nodes):
     nodes.servers[1].drop = True
     rests = []

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from keeper.chain import Chain, Node
-from keeper.cli import _logger, app
+from keeper.cli import _logger, _redactor, app
 from keeper.config import load_config
 from keeper.deadline import Deadline
 from keeper.errors import KeeperError
@@ -94,7 +94,7 @@ def test_log__anything_with_a_key_in_it__redacted_at_the_end(server, tmp_path, c
     path = config_of(tmp_path, server)
     path.write_text(path.read_text() + f'[log]\nformat = "{style}"\n')
     config = load_config(path)
-    log = _logger(config)
+    log = _logger(config, _redactor(config))
     error = RuntimeError(f"cannot connect to {secret_url(server)}")
     log.error("job", error=repr(error), exc_info=error)
     log.info("x", nested={"urls": [secret_url(server), 'qu"ery']}, key=KEY)

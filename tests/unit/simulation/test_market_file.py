@@ -41,10 +41,17 @@ def test_read__mark__is_a_price_or_nothing(tmp_path):
     assert read_hours(_file(tmp_path, *ROWS))[0].mark is None  # no such column
 
 
-def test_read__wrong_mark__is_refused(tmp_path):
+def test_read__extremes_of_the_mark__are_prices_or_nothing(tmp_path):
+    rows = ["2024-08-05T00:00:00Z,10,10,12,9", "2024-08-05T01:00:00Z,10,10,,"]
+    path = _file(tmp_path, *rows, header="timestamp_utc,spot,perp,mark_high,mark_low")
+    assert [(h.mark_high, h.mark_low) for h in read_hours(path)] == [(12.0, 9.0), (None, None)]
+
+
+@pytest.mark.parametrize("column", ["mark", "mark_high", "mark_low"])
+def test_read__wrong_mark__is_refused(tmp_path, column):
     row = "2024-08-05T00:00:00Z,2688.92,2687.6,0"
-    path = _file(tmp_path, row, header="timestamp_utc,spot,perp,mark")
-    with pytest.raises(MarketFileRefused, match="line 2, column mark: zero"):
+    path = _file(tmp_path, row, header=f"timestamp_utc,spot,perp,{column}")
+    with pytest.raises(MarketFileRefused, match=f"line 2, column {column}: zero"):
         read_hours(path)
 
 

@@ -7,13 +7,24 @@ import boa
 import pytest
 
 from tests.market_world import NOBODY, deploy_token, deployer
-from tests.venue_world import BP, WAD, World, default_terms, deploy_rules, world
+from tests.venue_world import (
+    BP,
+    WAD,
+    World,
+    code_parts,
+    default_terms,
+    deploy_rules,
+    venue_of,
+    world,
+)
 
+EMPTY = (0, 0, 0, 0, 0, 0)
 BAD = [
     ({"skew_scale": 0}, "venue: skew scale"),
     ({"skew_scale": 2**96 + 1}, "venue: skew scale"),
     ({"max_side": 0}, "venue: side cap"),
     ({"max_side": 1_000 * 10**18}, "venue: side cap"),  # = L: the price could reach zero
+    ({"max_side": 500 * 10**18 + 1}, "venue: side cap"),  # would be a premium over the cap
     ({"min_size": 0}, "venue: minimum size"),
     ({"min_size": 500 * 10**18 + 1}, "venue: minimum size"),
     ({"premium_cap_wad": 0}, "venue: premium cap"),
@@ -36,6 +47,16 @@ BAD = [
     ({"maintenance_buffer_wad": 340 * BP}, "venue: maintenance over initial"),
     ({"haircut_wad": WAD}, "venue: haircut"),
     ({"discount_wad": 1_001 * BP}, "venue: discount over haircut"),
+    ({"reward_floor": 6 * 10**6}, "venue: reward floor over cap"),
+    ({"reward_cap": 2**96 + 1}, "venue: penalty or reward"),
+    ({"liquidation_flow": 0}, "venue: flow"),
+    ({"liquidation_flow": 2**96 + 1}, "venue: flow"),
+    # 2 * 2 bp of 1,000: a larger step could be sandwiched
+    ({"unwind_step": 4 * 10**17 + 1}, "venue: unwind step"),
+    ({"loan_rate_wad": WAD + 1}, "venue: loan rate"),
+    ({"loan_share_wad": 9_000 * BP + 1}, "venue: loan share"),
+    ({"realise_share_wad": WAD + 1}, "venue: realise share"),
+    ({"low_share_wad": 2 * WAD}, "venue: low share"),
 ]
 
 
@@ -96,7 +117,7 @@ def test_venue__zero_address__refused(place: int) -> None:
     parts = _parts(world(liquidity=0))
     parts[place] = NOBODY
     with boa.reverts("venue: zero address"):
-        deployer("PerpVenue.vy").deploy(*parts)
+        venue_of(tuple(parts))
 
 
 @pytest.mark.parametrize("place", [0, 1])
@@ -105,7 +126,7 @@ def test_rules_and_pool__zero_address__refused(place: int) -> None:
     tokens = [w.asset.address, w.quote.address]
     tokens[place] = NOBODY
     with boa.reverts("venue: zero address"):
-        deployer("LiquidationRules.vy").deploy(*tokens, tuple(default_terms().values()))
+        deployer("LiquidationRules.vy").deploy(*tokens, NOBODY, tuple(default_terms().values()))
     with boa.reverts("pool: zero address"):
         deployer("LiquidityPool.vy").deploy(*tokens, w.oracle.address, 60, 120)
     with boa.reverts("pool: zero address"):
@@ -125,20 +146,23 @@ def test_venue__parts_of_other_tokens__refused() -> None:
         parts = list(mine)
         parts[place] = theirs[place]
         with boa.reverts(reason):
-            deployer("PerpVenue.vy").deploy(*parts)
-    deployer("PerpVenue.vy").deploy(*mine)
+            venue_of(tuple(parts))
+    venue_of(tuple(mine))
 
 
 def test_contracts__runtime_size__within_the_limit() -> None:
     w = world()
-    for contract in (w.venue, w.pool, w.fund, deploy_rules(w.asset, w.quote, w.terms)):
-        assert len(boa.env.get_code(contract.address)) <= 22_500
+    contracts = [w.venue, w.pool, w.fund, deploy_rules(w.asset, w.quote, w.terms)]
+    addresses = [each.address for each in contracts] + code_parts(w.venue)
+    assert len(addresses) == 7
+    for address in addresses:
+        assert len(boa.env.get_code(address)) <= 22_500
 
 
 def test_outcome__healthy__refused() -> None:
     w = world()
     rules = deploy_rules(w.asset, w.quote, w.terms)
     with boa.reverts("venue: account is healthy"):
-        rules.outcome((0, 0, 0, 0, 0), (0, 0, 0, 0, 0), WAD)
-    assert rules.assess((0, 0, 0, 0, 0), WAD) == (False, 0, 0)
-    assert rules.assess((0, -1, 0, 0, 0), WAD) == (True, 0, 0)
+        rules.outcome(EMPTY, EMPTY, WAD)
+    assert rules.assess(EMPTY, WAD) == (False, 0, 0)
+    assert rules.assess((0, -1, 0, 0, 0, 0), WAD) == (True, 0, 0)

@@ -7,7 +7,7 @@ import boa
 import pytest
 
 from tests.venue_pair import Pair
-from tests.venue_world import BP, FREE, NO_FUNDING, WAD, deploy_pool, deploy_venue, world
+from tests.venue_world import BP, FREE, NO_FUNDING, NO_REWARD, WAD, deploy_pool, deploy_venue, world
 
 DECIMALS = [(a, q) for a in (6, 8, 18) for q in (6, 18)]
 
@@ -108,7 +108,7 @@ def test_remove__pays_traders_profit_first() -> None:
 
 
 def test_remove__inventory_in_kind() -> None:
-    pair = Pair(**(FREE | {"initial_base_wad": 1_000 * BP, "initial_slope_wad": 0, "reward": 0}))
+    pair = Pair(initial_base_wad=1_000 * BP, initial_slope_wad=0, **FREE, **NO_REWARD)
     w = pair.world
     long = pair.trader("long", assets=18)
     pair.trade(long, w.assets(100))
@@ -117,7 +117,8 @@ def test_remove__inventory_in_kind() -> None:
     pair.settle()
     price = w.price()
     equity = w.pool.equity(price)
-    quote, assets = w.remove(w.quotes(500))
+    assert pair.twins.remove(w.owner, w.quotes(500))
+    quote, assets = pair.twins.result
     assert assets == w.assets(9)
     # half of equity, 9 * 0.9 of it in kind
     assert quote == equity // 2 - w.quotes("8.1")
@@ -135,7 +136,7 @@ def test_remove__skew_needs_the_equity__refused() -> None:
 
 
 def test_remove__quote_lent_out__refused() -> None:
-    w = world(price=6, skew_share_wad=10 * WAD, **FREE)
+    w = world(price=6, skew_share_wad=10 * WAD, loan_rate_wad=0, **FREE)
     winner = w.trader("winner", quote=300)
     borrower = w.trader("borrower", assets=1_000)
     w.trade(winner, -200)

@@ -3,17 +3,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from tests.venue_model import Account, up
-from tests.venue_world import World, world
+from keeper.units import div_ceil
+from tests.venue_world import WAD, World, world
+
+YEAR = 365 * 86_400  # seconds
+
+
+@dataclass
+class Account:
+    """Margin and position of one account."""
+
+    assets: int = 0
+    quote: int = 0
+    size: int = 0
+    entry: int = 0
+    index: int = 0  # funding index of its side at the last settlement
+    settled_at: int = 0  # if it was in debt then
 
 
 class Fold:
     """The venue as its events tell it."""
 
-    def __init__(self, divisor: int, pool: str) -> None:
+    def __init__(self, divisor: int, pool: str, loan_rate: int) -> None:
         self.divisor = divisor
+        self.loan_rate = loan_rate
         self.accounts: dict[str, Account] = {pool: Account()}
         self.pool = pool
         self.longs = self.shorts = self.long_index = self.short_index = 0
@@ -30,8 +46,10 @@ class Fold:
 
     def settle(self, account: Account, funding: int) -> None:
         owed = abs(account.size) * (self.index(account.size) - account.index)
-        assert funding == up(owed, self.divisor)
-        account.index = self.index(account.size)
+        debt, secs = -min(account.quote, 0), self.at - account.settled_at
+        interest = div_ceil(debt * self.loan_rate * secs, YEAR * WAD)
+        assert funding == div_ceil(owed, self.divisor) + interest
+        account.index, account.settled_at = self.index(account.size), self.at
         self.pool_claim += funding
 
     def apply(self, event: Any) -> None:
@@ -104,6 +122,7 @@ def compare(fold: Fold, w: World) -> None:
             account.size,
             account.entry,
             account.index,
+            account.settled_at if account.quote < 0 else 0,
         )
     others = [a for owner, a in fold.accounts.items() if owner != fold.pool]
     open_cost = sum(
@@ -128,7 +147,7 @@ def compare(fold: Fold, w: World) -> None:
 
 def test_events__folded__give_the_state() -> None:
     w = world(insurance=1)
-    fold = Fold(w.divisor(), str(w.pool.address))
+    fold = Fold(w.divisor(), str(w.pool.address), w.terms["loan_rate_wad"])
     fold.at = w.venue.state()[6]
 
     def run(contract: Any, name: str, *arguments: Any, sender: str | None = None) -> None:

@@ -6,12 +6,12 @@ from __future__ import annotations
 import boa
 import pytest
 
-from tests.venue_model import wad_exp
+from keeper.simulation.reference.exponential import wad_exp
 from tests.venue_pair import Pair
 from tests.venue_world import BP, WAD, world
 
 DAY = 86_400
-FREE = {"taker_fee_wad": 0, "maker_fee_wad": 0}
+FREE = {"taker_fee_wad": 0, "maker_fee_wad": 0, "unwind_step": 0}
 
 
 @pytest.mark.parametrize(

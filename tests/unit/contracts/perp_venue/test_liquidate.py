@@ -11,9 +11,15 @@ import pytest
 from tests.venue_pair import Pair
 from tests.venue_world import BP, WAD, world
 
-FREE = {"taker_fee_wad": 0, "maker_fee_wad": 0}
+FREE = {"taker_fee_wad": 0, "maker_fee_wad": 0, "unwind_step": 0}
 # IM 10 %, MM 5 %, penalty 1.5 %, no reward: numbers to do in the head
-PLAIN = FREE | {"initial_base_wad": 1_000 * BP, "initial_slope_wad": 0, "reward": 0}
+PLAIN = FREE | {
+    "initial_base_wad": 1_000 * BP,
+    "initial_slope_wad": 0,
+    "reward_floor": 0,
+    "reward_cap": 0,
+}
+REWARDED = {"reward_floor": 10**6, "reward_cap": 10**6, "reward_share_wad": 50 * BP}
 DECIMALS = [(a, q) for a in (6, 8, 18) for q in (6, 18)]
 
 LIAR = """
@@ -100,7 +106,7 @@ def test_liquidate__partial__lands_at_initial_margin() -> None:
 
 
 def test_liquidate__event__rebuilds_both_accounts() -> None:
-    pair, long = fallen("0.93", reward=10**5, reward_share_wad=10 * BP)
+    pair, long = fallen("0.93", reward_floor=10**5, reward_cap=10**5, reward_share_wad=10 * BP)
     liquidator = pair.trader("liquidator", quote=1)
     before = pair.stored(long)
     done = pair.liquidate(long, liquidator)
@@ -198,8 +204,8 @@ def test_liquidate__waterfall__fund_then_pool(insurance: int, covered: int, defi
         w.quotes(deficit),
     )
     assert w.fund.held() == w.quotes(insurance - covered)
-    assert pair.venue.shortfall(True) == ((w.quotes(deficit), w.assets(100)) if deficit else (0, 0))
-    assert pair.venue.shortfall(False) == (0, 0)
+    assert pair.venue.queue(True) == ((w.quotes(deficit), w.assets(100)) if deficit else (0, 0))
+    assert pair.venue.queue(False) == (0, 0)
     assert pair.stored(long)[:4] == (0, 0, 0, 0)
     pair.check_tokens()
     pair.check_value(w.price())
@@ -217,7 +223,9 @@ def test_liquidate__fund_claim_here__is_used_before_its_balance() -> None:
 
 
 def test_liquidate__bankrupt__fund_pays_the_reward_too() -> None:
-    pair, long = fallen("0.85", insurance=100, reward=10**6, reward_share_wad=50 * BP)
+    pair, long = fallen(
+        "0.85", insurance=100, reward_floor=10**6, reward_cap=10**6, reward_share_wad=50 * BP
+    )
     w = pair.world
     liquidator = pair.trader("liquidator")
     done = pair.liquidate(long, liquidator)
@@ -227,7 +235,7 @@ def test_liquidate__bankrupt__fund_pays_the_reward_too() -> None:
 
 
 def test_liquidate__bankrupt_and_no_fund__no_reward_no_revert() -> None:
-    pair, long = fallen("0.85", reward=10**6, reward_share_wad=50 * BP)
+    pair, long = fallen("0.85", **REWARDED)
     done = pair.liquidate(long, pair.trader("liquidator"))
     assert (done.reward, done.deficit) == (0, pair.world.quotes(4))
 
@@ -235,22 +243,13 @@ def test_liquidate__bankrupt_and_no_fund__no_reward_no_revert() -> None:
 @pytest.mark.parametrize("mode", [0, 1, 2, 3, 4])
 def test_liquidate__fund_lies_reverts_burns_or_reenters__goes_on(mode: int) -> None:
     """0 answers without paying, 1 reverts, 2 burns gas, 3 re-enters, 4 pays half."""
-    from tests.market_world import deployer
-    from tests.venue_world import deploy_pool, deploy_rules
+    from tests.venue_world import deploy_pool, deploy_venue
 
     w = world(**PLAIN)
     fund = boa.loads(LIAR, w.quote.address)
     w.quote.mint(fund.address, w.quotes(1_000))
     pool = deploy_pool(w.asset, w.quote, w.oracle)
-    rules = deploy_rules(w.asset, w.quote, w.terms)
-    venue = deployer("PerpVenue.vy").deploy(
-        w.asset.address,
-        w.quote.address,
-        w.oracle.address,
-        pool.address,
-        fund.address,
-        rules.address,
-    )
+    venue = deploy_venue((w.asset, w.quote, w.oracle, pool, fund), w.terms)
     pool.set_venue(venue.address)
     w.quote.approve(pool.address, 2**256 - 1)
     pool.request_provide(w.quotes(1_000), 0)
@@ -264,12 +263,12 @@ def test_liquidate__fund_lies_reverts_burns_or_reenters__goes_on(mode: int) -> N
     assert venue.market(w.price())[17] >= 0
     venue.liquidate(long, sender=w.actor("liquidator"))
     arrived = w.quotes(2) if mode == 4 else 0
-    assert venue.shortfall(True)[0] == w.quotes(4) - arrived
+    assert venue.queue(True)[0] == w.quotes(4) - arrived
     assert venue.reserves()[0] == w.quote.balanceOf(venue.address) == w.quotes(16) + arrived
 
 
 def test_liquidate__oneself__reward_comes_back_and_penalty_does_not() -> None:
-    pair, long = fallen("0.93", reward=10**5)
+    pair, long = fallen("0.93", reward_floor=10**5, reward_cap=10**5)
     price = pair.world.price()
     before = pair.venue.margin(long, price)[4]
     done = pair.liquidate(long, long)

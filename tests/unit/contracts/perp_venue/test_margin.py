@@ -32,7 +32,7 @@ def test_deposit__both_tokens__credited_and_logged(
         0,
         w.quotes(5),
     )
-    assert w.venue.account(account) == (w.assets(3), w.quotes(5), 0, 0, 0)
+    assert w.venue.account(account) == (w.assets(3), w.quotes(5), 0, 0, 0, 0)
     assert w.asset.balanceOf(w.venue.address) == w.assets(3)
     assert w.venue.reserves()[0] == w.quote.balanceOf(w.venue.address) == w.quotes(5)
 
@@ -105,7 +105,7 @@ def test_withdraw__bad_arguments__each_its_own_reason() -> None:
 
 
 def test_withdraw__loan_on_request__refused() -> None:
-    w = world(taker_fee_wad=0, maker_fee_wad=0)
+    w = world(taker_fee_wad=0, maker_fee_wad=0, unwind_step=0)
     saver = w.trader("saver", assets=10, quote=5)
     with boa.reverts("venue: not enough quote"):
         w.venue.withdraw(0, w.quotes(5) + 1, saver, sender=saver)
@@ -118,7 +118,7 @@ def test_withdraw__loan_on_request__refused() -> None:
 
 
 def test_withdraw__loan_made_by_a_loss__not_deepened_and_covered_after_the_haircut() -> None:
-    w = world(price=2, taker_fee_wad=0, maker_fee_wad=0)
+    w = world(price=2, taker_fee_wad=0, maker_fee_wad=0, unwind_step=0)
     borrower = w.trader("borrower", assets=10)
     lender = w.trader("lender", quote=100)
     w.trade(borrower, 50)  # 50 * 2 * 1.025 = 102.5
@@ -141,7 +141,7 @@ def test_withdraw__loan_made_by_a_loss__not_deepened_and_covered_after_the_hairc
 
 
 def test_withdraw__pool_cannot_pay__refused_with_nothing_lost() -> None:
-    w = world(liquidity=5, skew_share_wad=10 * WAD, taker_fee_wad=0, maker_fee_wad=0)
+    w = world(liquidity=5, skew_share_wad=10 * WAD, taker_fee_wad=0, maker_fee_wad=0, unwind_step=0)
     winner = w.trader("winner", quote=20)
     borrower = w.trader("borrower", assets=100)
     w.trade(winner, 40)
@@ -162,7 +162,7 @@ def test_withdraw__pool_cannot_pay__refused_with_nothing_lost() -> None:
 
 
 def test_withdraw__unrealised_profit__stays() -> None:
-    w = world(taker_fee_wad=0, maker_fee_wad=0)
+    w = world(taker_fee_wad=0, maker_fee_wad=0, unwind_step=0)
     trader = w.trader("trader", quote=20)
     w.trade(trader, 100)  # entry 105, K = 100
     w.set_price("1.5")  # profit 45 at the index; IM = 150 * 7 % = 10.5
@@ -172,7 +172,7 @@ def test_withdraw__unrealised_profit__stays() -> None:
 
 
 def test_withdraw__worse_of_index_and_closing__counts() -> None:
-    pair = Pair(taker_fee_wad=0, maker_fee_wad=0)
+    pair = Pair(taker_fee_wad=0, maker_fee_wad=0, unwind_step=0)
     w = pair.world
     long = pair.trader("long", quote=20)
     short = pair.trader("short", quote=200)
@@ -202,7 +202,7 @@ def test_free_assets__exactly_what_withdraw_allows(
 
 
 def test_free_assets__ratio_of_maintenance__binds_when_over_initial() -> None:
-    w = world(price=2, taker_fee_wad=0, maker_fee_wad=0, initial_slope_wad=0)
+    w = world(price=2, taker_fee_wad=0, maker_fee_wad=0, unwind_step=0, initial_slope_wad=0)
     hedger = w.trader("hedger", assets=100)
     w.trade(hedger, -50)  # sold at 0.975 * 2: loss 2.5 at the index and 2.5 at closing
     # IM = 100 * 5 % = 5, MM = 2.5; at 40,000 bps 10 must stay: (10 + 2.5) / 1.8 = 6.94...
@@ -232,7 +232,7 @@ def test_margin__insolvent__answers() -> None:
 
 
 def test_settle__profit_and_loan__leaves_what_accounts_may_take() -> None:
-    pair = Pair(taker_fee_wad=0, maker_fee_wad=0)
+    pair = Pair(taker_fee_wad=0, maker_fee_wad=0, unwind_step=0)
     w = pair.world
     winner = pair.trader("winner", quote=30)
     borrower = pair.trader("borrower", assets=50)

@@ -7,7 +7,7 @@ import boa
 import pytest
 
 from tests.venue_pair import Pair
-from tests.venue_world import BP, WAD, World, world
+from tests.venue_world import WAD, World, world
 
 MAX = 2**256 - 1
 DECIMALS = [(a, q) for a in (6, 8, 18) for q in (6, 18)]
@@ -128,7 +128,7 @@ def test_trade__reduction_leaving_dust__refused_but_closing_is_not() -> None:
 
 
 def test_trade__under_initial_margin__refused_to_the_unit() -> None:
-    w = world(18, 6, taker_fee_wad=0, maker_fee_wad=0)
+    w = world(18, 6, taker_fee_wad=0, maker_fee_wad=0, unwind_step=0)
     # 100 from flat fills at 105, worth 100 at the index and 105 at closing: the index is worse.
     # IM = 100 * 7 % = 7, so 12 are needed.
     short_of_it = w.trader("short of it", quote="11.999999")
@@ -136,19 +136,6 @@ def test_trade__under_initial_margin__refused_to_the_unit() -> None:
         w.trade(short_of_it, 100)
     enough = w.trader("enough", quote=12)
     w.trade(enough, 100)
-
-
-def test_trade__premium_cap__binds_only_what_increases_both() -> None:
-    w = world(liquidity=10_000, premium_cap_wad=1_000 * BP)
-    first = w.trader("first", quote=1_000)
-    second = w.trader("second", quote=1_000)
-    w.trade(first, 100)  # K / L = 10 %, the cap
-    with boa.reverts("venue: premium cap"):
-        w.trade_raw(second, w.assets("0.01"))
-    w.trade(second, -30)  # opens, and lowers |K|
-    w.trade(first, -90)  # K = -20
-    w.trade(second, 30)
-    assert w.venue.market(WAD)[0] == w.assets(10)
 
 
 def test_trade__side_cap__binds_its_side() -> None:
@@ -161,10 +148,12 @@ def test_trade__side_cap__binds_its_side() -> None:
     w.trade(second, -50)
     w.trade(first, -1)
     w.trade(first, 1)
+    w.trade(second, 50)  # whoever balanced the side may leave: |K| grows to the cap, no further
+    assert w.venue.market(WAD).skew == w.assets(50)
 
 
-def test_trade__skew_against_pool_equity__binds_only_growth() -> None:
-    w = world(liquidity=100)  # skew share 50 %: |K| * S <= 50, a little more with fees
+def test_trade__side_against_pool_equity__binds_only_growth() -> None:
+    w = world(liquidity=100)  # skew share 50 %: a side * S <= 50, a little more with fees
     first = w.trader("first", quote=1_000)
     second = w.trader("second", quote=1_000)
     with boa.reverts("venue: pool too small"):
@@ -203,7 +192,10 @@ def test_trade__reduction_under_maintenance_of_the_rest__refused(sign: int, pric
     with boa.reverts("venue: rest under maintenance"):
         w.trade(failing, -sign * 54)  # costs 3.7 or 4.6: E > 0, but MM of 46 is 1.2 or 1.5
     assert w.venue.margin(failing, w.price()).equity == w.quotes("4.95")
-    w.trade(failing, -sign * 30)  # costs 1.8 or 2.1, MM of 70 is 2.0 or 2.5
+    with boa.reverts("venue: rest has less equity"):
+        w.trade(failing, -sign * 30)  # costs 1.8 or 2.1, MM of 70 is 2.0 or 2.5: E / q falls
+    w.trade(other, sign * 50)  # nothing against it any more
+    w.trade(failing, -sign * 30)  # costs 0.4 to 0.5 of the 1.5 that 30 of 100 may take
     margin = w.venue.margin(failing, w.price())
     assert margin.equity >= margin.maintenance > 0
 
