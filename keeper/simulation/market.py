@@ -31,6 +31,8 @@ class MarketHour:
         (`market_file.read_hours`).
     mark : float or None
         The exchange's mark price, positive; None where it gave none.
+    gas_gwei : float or None
+        What gas cost in this hour, per unit of gas; None where it is not known.
     """
 
     closes_at: int
@@ -39,6 +41,7 @@ class MarketHour:
     funding_rate: float | None = None
     spot_halted: bool = False
     mark: float | None = None
+    gas_gwei: float | None = None
 
     @property
     def basis(self) -> float:

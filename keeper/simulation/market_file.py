@@ -3,7 +3,7 @@
 Market hours from a CSV file, plain or gzip.
 
 Needed columns are ``timestamp_utc`` (close, ISO 8601 with Z), ``spot`` and ``perp``; of the others
-only ``funding_rate`` and ``mark`` are read, and may be blank. A wrong row refuses the whole file,
+only ``funding_rate``, ``mark`` and ``gas_gwei`` are read, and may be blank. A wrong row refuses the whole file,
 also outside the period asked for: a simulation on a repaired file would look like evidence and be
 none.
 
@@ -27,6 +27,7 @@ from keeper.simulation.market import HOUR_SECS, MarketHour
 NEEDED = ("timestamp_utc", "spot", "perp")
 DAY_SECS = 24 * HOUR_SECS
 MIN_PRICE, MAX_PRICE = 1e-4, 1e9  # a feed of 8 decimals still tells a basis point of the least
+MAX_GAS_GWEI = 1e5  # the worst block on file is 1,352
 MAX_FUNDING_RATE = 0.10  # of notional at one settlement; the worst on file is 0.00375
 
 
@@ -44,10 +45,19 @@ class MarketFileRefused(Exception):
 
 
 def read_hours(
-    path: Path, first_day: datetime.date | None = None, last_day: datetime.date | None = None
+    path: Path,
+    first_day: datetime.date | None = None,
+    last_day: datetime.date | None = None,
+    *,
+    gaps: bool = False,
 ) -> list[MarketHour]:
     """
     Return the hours that close in ``[first_day 00:00, last_day + 1 day 00:00)`` UTC.
+
+    Parameters
+    ----------
+    gaps : bool
+        Take a file in which hours are missing; whoever asks for it lets time pass there.
 
     Raises
     ------
@@ -57,7 +67,7 @@ def read_hours(
     """
     first_at = -math.inf if first_day is None else _midnight(first_day)
     end_at = math.inf if last_day is None else _midnight(last_day) + DAY_SECS
-    hours = [hour for hour in _all_hours(path) if first_at <= hour.closes_at < end_at]
+    hours = [hour for hour in _all_hours(path, gaps=gaps) if first_at <= hour.closes_at < end_at]
     if not hours:
         raise MarketFileRefused(path, f"no hour from {first_day} to {last_day}")
     return hours
@@ -67,23 +77,23 @@ def _midnight(day: datetime.date) -> int:
     return int(datetime.datetime.combine(day, datetime.time(), datetime.UTC).timestamp())
 
 
-def _all_hours(path: Path) -> Iterator[MarketHour]:
+def _all_hours(path: Path, *, gaps: bool) -> Iterator[MarketHour]:
     """Yield every hour of the file, each checked against the one before."""
     before: MarketHour | None = None
     basis: float | None = None
     for row in _rows(path):
         hour = row.hour(basis)
         if before is not None:
-            _check_order(row, before.closes_at, hour.closes_at)
+            _check_order(row, before.closes_at, hour.closes_at, gaps=gaps)
         if not hour.spot_halted:
             basis = hour.basis
         before = hour
         yield hour
 
 
-def _check_order(row: "_Row", before_at: int, at: int) -> None:
+def _check_order(row: "_Row", before_at: int, at: int, *, gaps: bool) -> None:
     step = at - before_at
-    if step == HOUR_SECS:
+    if step == HOUR_SECS or (gaps and step > HOUR_SECS):
         return
     if step == 0:
         raise row.refused("timestamp_utc", "the same hour as the row before")
@@ -120,6 +130,7 @@ class _Row:
             funding_rate=self._funding_rate(),
             spot_halted=halted,
             mark=self._price("mark") if self._cells.get("mark", "").strip() else None,
+            gas_gwei=self._gas_gwei(),
         )
 
     def _closes_at(self) -> int:
@@ -152,6 +163,14 @@ class _Row:
             raise self.refused(column, f"{'zero' if price == 0 else 'negative'}: {price}")
         if not MIN_PRICE <= price <= MAX_PRICE:
             raise self.refused(column, f"not in {MIN_PRICE:g} to {MAX_PRICE:g}: {price:g}")
+        return price
+
+    def _gas_gwei(self) -> float | None:
+        if not self._cells.get("gas_gwei", "").strip():
+            return None
+        price = self._number("gas_gwei")
+        if not 0 <= price <= MAX_GAS_GWEI:
+            raise self.refused("gas_gwei", f"not in 0 to {MAX_GAS_GWEI:g}: {price:g}")
         return price
 
     def _funding_rate(self) -> float | None:
