@@ -3,9 +3,9 @@
 Market hours from a CSV file, plain or gzip.
 
 Needed columns are ``timestamp_utc`` (close, ISO 8601 with Z), ``spot`` and ``perp``; of the others
-only ``funding_rate``, ``mark`` and ``gas_gwei`` are read, and may be blank. A wrong row refuses the whole file,
-also outside the period asked for: a simulation on a repaired file would look like evidence and be
-none.
+only ``funding_rate``, ``mark`` and ``gas_gwei`` are read, and may be blank. A wrong row refuses
+the whole file, also outside the period asked for: a simulation on a repaired file would look like
+evidence and be none. Missing hours are taken by those who ask for `gaps`.
 
 One oddity is accepted because real files have it: a blank ``spot`` where the exchange was halted
 while the perp traded on. The coin had a price then, so the hour gets the perp's price at the last

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from keeper.simulation.reference import Terms
@@ -84,8 +84,10 @@ class Setup:
 
     terms: Terms
     limits: Limits
-    identity: Identity = Identity(
-        asset_decimals=ASSET_DECIMALS, quote_decimals=QUOTE_DECIMALS, base_charge_bps=75
+    identity: Identity = field(
+        default_factory=lambda: Identity(
+            asset_decimals=ASSET_DECIMALS, quote_decimals=QUOTE_DECIMALS, base_charge_bps=75
+        )
     )
     allotment_bps: int = 8_000
     deposit: int = 100 * ASSET_UNIT

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from keeper.simulation.reference import (
     build,
 )
 from keeper.simulation.reference.hedge_vault import HedgeVault, Registered
+from keeper.snapshot import Margin
 from keeper.units import WAD, price_divisor
 
 TRADER: Final = "trader"
@@ -51,6 +52,14 @@ class Index(Protocol):
 
     def try_read(self, *, at: int) -> tuple[bool, Price, str]:
         """Return whether the price may be used, the price, the reason."""
+
+
+class Failure(NamedTuple):
+    """The vault's account before and after a liquidation, at its price."""
+
+    before: Margin
+    after: Margin
+    price_wad: int
 
 
 class SingleFeed:
@@ -149,6 +158,7 @@ class World:
         self.setup, self.index, self.pegged = setup, index, pegged
         decimals = own.asset_decimals, own.quote_decimals
         self.divisor = price_divisor(*decimals)
+        self.quote_unit: int = 10 ** decimals[1]
         self.venue = build(
             setup.terms, index, asset_decimals=decimals[0], quote_decimals=decimals[1], at=at
         )
@@ -156,7 +166,7 @@ class World:
         self.venue.pool.execute_provide("owner", at=at)
         if setup.fund_quote:
             self.venue.fund.donate(setup.fund_quote)
-        self.venue.deposit(TRADER, 0, PURSE * 10 ** decimals[1], at=at)
+        self.venue.deposit(TRADER, 0, PURSE * self.quote_unit, at=at)
         self.spot = SpotMarket(setup.spot_fee_wad)
         self._depth = setup.spot_assets
         price_wad = index.read(at=at).price_wad
@@ -165,19 +175,26 @@ class World:
         self.vault = HedgeVault(own, index, self.spot, registered, setup.limits)
         self._max_skew = setup.terms.skew_scale * setup.terms.premium_cap_wad // WAD
         self.refused: Counter[str] = Counter()
-        self.liquidations = 0
+        self.failures: list[Failure] = []
 
-    def advance(self, hour: MarketHour, *, at: int | None = None) -> None:
-        """Bring the market to the hour's prices, at its close or at another second."""
+    def advance(self, hour: MarketHour, *, at: int | None = None) -> Margin | None:
+        """
+        Bring the market to the hour's prices, at its close or at another second.
+
+        Returns
+        -------
+        Margin or None
+            The vault's account at these prices; None without a good price, when nothing moves.
+        """
         at = hour.closes_at if at is None else at
         if not hour.spot_halted:
             self.index.publish(hour.spot, at=at)
         ok, price, _ = self.index.try_read(at=at)
         if not ok:
-            return
+            return None
         self._follow_spot(price.price_wad)
         self._follow_premium(hour.basis, at)
-        self._liquidate(price.price_wad, at)
+        return self._liquidated(price.price_wad, at)
 
     def _follow_spot(self, price_wad: int) -> None:
         if self.pegged:
@@ -237,11 +254,16 @@ class World:
         backed = equity * self.setup.terms.skew_share_wad // WAD * self.divisor // price_wad
         return min(self._max_skew, backed)
 
-    def _liquidate(self, price_wad: int, at: int) -> None:
+    def _liquidated(self, price_wad: int, at: int) -> Margin:
+        """Return the vault's account, which is liquidated if it has failed."""
         book = self.setup.identity.book
-        if self.venue.liquidation(book, price_wad, at=at)[0]:
-            self.venue.liquidate(LIQUIDATOR, book, at=at)
-            self.liquidations += 1
+        before = self.venue.margin(book, price_wad, at=at)
+        if before.equity >= before.maintenance:
+            return before
+        self.venue.liquidate(LIQUIDATOR, book, at=at)
+        after = self.venue.margin(book, price_wad, at=at)
+        self.failures.append(Failure(before, after, price_wad))
+        return after
 
     def cut(self, share: float, *, at: int) -> int:
         """

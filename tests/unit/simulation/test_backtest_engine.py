@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""The exact engine: what it skips changes nothing, its books balance, trouble is survived."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keeper.policy import Policy
+from keeper.simulation.backtest import defaults
+from keeper.simulation.backtest.engine import Engine, Run, backtest
+from keeper.simulation.backtest.scenarios import crash_cut, squeeze_outage
+from keeper.simulation.backtest.world import SingleFeed, World
+from keeper.simulation.market import HOUR_SECS, MarketHour
+from keeper.simulation.paths import PathTerms, jump_diffusion
+
+START = 1_600_000_000
+QUOTE = 10**6
+
+
+def engine(hours, run=None, *, watching=True, sent=None, setup=None):
+    index = SingleFeed()
+    index.publish(hours[0].spot, at=hours[0].closes_at)
+    world = World(setup or defaults.setup(), index, at=hours[0].closes_at)
+    on_sent = (sent if sent is not None else []).append
+    return Engine(world, run or Run(), watching=watching, on_sent=on_sent)
+
+
+@pytest.fixture(scope="module")
+def path():
+    """Forty wild days: the price falls by a quarter, then more than triples."""
+    return jump_diffusion(960, 7, START, PathTerms(volatility=0.015, crash=-0.3, squeeze=1.5))
+
+
+def test_quiet__skipped_bars__same_plans_and_rows(path):
+    watched, every = [], []
+    fast = engine(path, sent=watched).play(path)
+    slow = engine(path, watching=False, sent=every).play(path)
+    assert fast.tally.decided < slow.tally.decided / 5
+    assert [s.plan.legs for s in watched] == [s.plan.legs for s in every]
+    assert len(watched) > 5
+    assert np.array_equal(fast.rows, slow.rows)
+
+
+@pytest.mark.parametrize("ratio_bps", [5_000, 10_000])
+def test_accounting__every_hour__nav_changes_by_its_causes(path, ratio_bps):
+    """NAV after - before = exposure + funding - trading - losses; a unit for each rounding."""
+    setup = defaults.setup()
+    setup = replace(setup, identity=replace(setup.identity, hedge_ratio_bps=ratio_bps))
+    result = engine(path, setup=setup).play(path)
+    nav, delta = result.column("nav"), result.column("delta")
+    causes = result.column("funding") - result.column("costs") - result.column("losses")
+    prices = np.round(result.spot, 8)
+    exposure = delta[:-1] * np.diff(prices)
+    assert result.tally.funding != 0 != result.tally.spot
+    error = np.diff(nav) - exposure - np.diff(causes)
+    assert np.max(np.abs(error)) < 20 / QUOTE
+
+
+def test_halt__stale_oracle__nothing_is_decided_and_all_goes_on(path):
+    halted = [replace(hour, spot_halted=100 <= i < 106) for i, hour in enumerate(path)]
+    result = engine(halted).play(halted)
+    assert result.tally.blind_hours == 5  # the first halted hour still knows the price
+    assert np.isfinite(result.rows).all()
+
+
+def test_gap__missing_hours__time_passes_with_the_last_premium(path):
+    """Funding of the gap is paid by the premium at its start, as the venue would."""
+    gap = path[:200] + path[224:]
+    result = engine(gap).play(gap)
+    assert result.closes_at[200] - result.closes_at[199] == 25 * HOUR_SECS
+    assert np.isfinite(result.rows).all()
+    assert result.tally.rebalances > 0
+
+
+def test_latency__plan_later_than_its_deadline__refused(path):
+    blocks = Policy().deadline_secs // 12 + 1
+    result = engine(path[:30], Run(latency_blocks=blocks)).play(path[:30])
+    assert result.tally.refusals["book: deadline passed"] == 30
+    assert result.tally.rebalances == 0
+
+
+def test_latency__moving_prices__execution_at_the_later_price():
+    hours = [
+        MarketHour(closes_at=START - START % HOUR_SECS + i * HOUR_SECS, spot=s, perp=s)
+        for i, s in enumerate((1_000.0, 1_010.0, 1_010.0))
+    ]
+    still, moved = [], []
+    engine(hours, Run(latency_blocks=25), sent=still).play(hours)
+    playing = engine(hours, Run(latency_blocks=25, moving=True), sent=moved)
+    playing.play(hours[:1])
+    assert still[0].executed_at - still[0].decided_at == 300
+    later = engine(hours, Run(latency_blocks=25, moving=True))
+    later.step(hours[0], hours[1])
+    # 5 minutes of an hour: 1000 * 1.01 ** (300 / 3600)
+    expected = round(1_000 * 1.01 ** (1 / 12) * 10**8) * 10**10
+    assert later.world.vault.last_price_wad == expected
+
+
+def test_gas__over_the_cap__only_urgent_plans_are_sent(path):
+    dear = [replace(hour, gas_gwei=500.0) for hour in path]
+    run = Run(max_gas_gwei=100.0)
+    capped = engine(dear, run).play(dear)
+    assert capped.tally.dear_gas > 0
+    free = engine(dear).play(dear)
+    assert free.tally.gas > capped.tally.gas > 0
+    one = 340_442 * 500 * 1e-9 * path[0].spot * QUOTE  # the first hedge brings margin
+    assert free.tally.gas > one
+
+
+def test_squeeze_outage__keeper_down_in_the_fastest_rise__liquidated_and_rehedged(path):
+    terms = PathTerms(crash=-0.05, squeeze=1.2)
+    hours = jump_diffusion(960, 7, START, terms)
+    down = squeeze_outage(hours, 48)
+    result = engine(hours, Run(outages=(down,))).play(hours)
+    assert result.tally.liquidations >= 1
+    assert result.tally.losses > 0
+    assert abs(result.column("delta")[-1]) < 2.0  # hedged again, within 2 % of 100
+    assert result.column("nav")[-1] > 0.5 * result.column("nav")[0]
+
+
+def test_crash_cut__half_of_the_short_taken__long_until_rehedged(path):
+    cut = crash_cut(path, 24, 0.5)
+    at = cut[0]
+    i = next(i for i, hour in enumerate(path) if hour.closes_at == at)
+    deaf = Run(cuts=(cut,), outages=((at, at + 24 * HOUR_SECS),))
+    result = engine(path, deaf).play(path)
+    assert result.tally.cuts == 1
+    delta = result.column("delta")
+    assert delta[i] == pytest.approx(50, abs=10)
+    assert abs(delta[i + 30]) < 3
+    calm = engine(path).play(path)
+    fall = path[i + 24].spot - path[i].spot
+    lost = result.column("nav")[i + 23] - calm.column("nav")[i + 23]
+    assert fall < 0
+    assert lost == pytest.approx(delta[i] * fall, rel=0.35)
+
+
+def test_defaults__what_the_scripts_deploy():
+    from scripts import terms
+
+    assert tuple(defaults.terms()) == terms.venue_terms(18, 6).words()
+    ours = defaults.limits()
+    assert tuple(getattr(ours, name) for name in ours.__slots__) == terms.limits(18).words()
+
+
+def test_backtest__file_of_eth__starts_and_ends_solvent():
+    from keeper.simulation.market_file import read_hours
+
+    file = Path("/work/shared/data/eth_binance_1h_2019-11_2025-12.csv.gz")
+    if not file.exists():
+        pytest.skip("the shared market file is not here")
+    hours = read_hours(file, datetime.date(2021, 5, 1), datetime.date(2021, 5, 31))
+    result = backtest(hours)
+    assert result.tally.liquidations == 0
+    assert result.column("nav")[-1] > 0.98 * result.deposit * result.spot[0]
