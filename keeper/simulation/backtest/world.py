@@ -29,11 +29,12 @@ from keeper.simulation.reference import (
     build,
 )
 from keeper.simulation.reference.hedge_vault import HedgeVault, Registered
+from keeper.simulation.reference.insurance_fund import MAX_QUOTE
 from keeper.snapshot import Margin
 from keeper.units import WAD, price_divisor
 
-TRADER: Final = "trader"
-LIQUIDATOR: Final = "liquidator"
+VENUE_AND_POOL: Final = "0x" + "4" * 40, "0x" + "5" * 40
+TRADER: Final = "trader"  # does all that the market does, liquidations too
 PERPETUAL: Final = 0
 ANY_PRICE: Final = 10**36
 FEED_DECIMALS: Final = 8
@@ -151,9 +152,19 @@ class World:
     pegged : bool
         Whether the spot pool's depth and price are restored each hour by its owner. Otherwise an
         arbitrageur trades it to the price, as on a chain, and its fees stay in the pool.
+    names : tuple of str
+        Addresses of venue and pool.
     """
 
-    def __init__(self, setup: Setup, index: Index, *, at: int, pegged: bool = True) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        index: Index,
+        *,
+        at: int,
+        pegged: bool = True,
+        names: tuple[str, str] = VENUE_AND_POOL,
+    ) -> None:
         own = setup.identity
         self.setup, self.index, self.pegged = setup, index, pegged
         decimals = own.asset_decimals, own.quote_decimals
@@ -162,6 +173,7 @@ class World:
         self.venue = build(
             setup.terms, index, asset_decimals=decimals[0], quote_decimals=decimals[1], at=at
         )
+        self._rename(*names)
         self.venue.pool.request_provide("owner", setup.pool_quote, at=at)
         self.venue.pool.execute_provide("owner", at=at)
         if setup.fund_quote:
@@ -176,6 +188,13 @@ class World:
         self._max_skew = setup.terms.skew_scale * setup.terms.premium_cap_wad // WAD
         self.refused: Counter[str] = Counter()
         self.failures: list[Failure] = []
+
+    def _rename(self, venue: str, pool: str) -> None:
+        """Give venue and pool their addresses; the fund knows venues by theirs."""
+        fund = self.venue.fund
+        fund.register(fund.owner, self.venue, 0)
+        self.venue.address, self.venue.pool.address = venue, pool
+        fund.register(fund.owner, self.venue, MAX_QUOTE)
 
     def advance(self, hour: MarketHour, *, at: int | None = None) -> Margin | None:
         """
@@ -260,7 +279,7 @@ class World:
         before = self.venue.margin(book, price_wad, at=at)
         if before.equity >= before.maintenance:
             return before
-        self.venue.liquidate(LIQUIDATOR, book, at=at)
+        self.venue.liquidate(TRADER, book, at=at)
         after = self.venue.margin(book, price_wad, at=at)
         self.failures.append(Failure(before, after, price_wad))
         return after
