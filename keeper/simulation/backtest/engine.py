@@ -102,7 +102,10 @@ class Tally:
     reasons: Counter[str] = field(default_factory=Counter)
 
 
-COLUMNS: Final = ("nav", "delta", "funding", "costs", "losses", "rebalances", "liquidations")
+COLUMNS: Final = (
+    *("nav", "delta", "funding", "impact", "fees", "spot", "gas", "losses"),
+    *("rebalances", "top_ups", "liquidations"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +117,7 @@ class Result:
     ----------
     closes_at : ndarray, shape (n,), int64, Unix seconds
     spot : ndarray, shape (n,), float64, whole quote per whole asset
-    rows : ndarray, shape (n, 7), float64
+    rows : ndarray, shape (n, 11), float64
         The `COLUMNS`, sums since the start except NAV and delta; whole quote, whole assets.
     """
 
@@ -127,6 +130,11 @@ class Result:
     def column(self, name: str) -> Floats:
         """Return one of `COLUMNS`."""
         return np.asarray(self.rows[:, COLUMNS.index(name)])
+
+    @property
+    def costs(self) -> Floats:
+        """Return what trading cost the vault: impact, fees and spot pool; gas is the keeper's."""
+        return self.column("impact") + self.column("fees") + self.column("spot")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,11 +195,12 @@ class Engine:
         for i, hour in enumerate(hours):
             after = hours[i + 1] if i + 1 < len(hours) else hour
             nav, delta = self.step(hour, after)
-            costs = tally.impact + tally.fees + tally.spot + tally.gas
-            rows[i] = (
-                nav / unit, delta / one, tally.funding / unit, costs / unit, tally.losses / unit,
-                tally.rebalances, tally.liquidations,
-            )  # fmt: skip
+            rows[i, :2] = nav / unit, delta / one
+            rows[i, 2:8] = [
+                getattr(tally, name) / unit
+                for name in ("funding", "impact", "fees", "spot", "gas", "losses")
+            ]
+            rows[i, 8:] = tally.rebalances, tally.top_ups, tally.liquidations
         return Result(
             closes_at=np.array([hour.closes_at for hour in hours], dtype=np.int64),
             spot=np.array([hour.spot for hour in hours]),

@@ -44,16 +44,15 @@ Floats = NDArray[np.float64]
 
 MEAN_SECS: Final = 1_800.0  # time constant of the mean premium
 DAY: Final = 86_400.0
-HALVINGS: Final = 48  # of a hedge that does not fit
-SHRINK: Final = 0.97  # of a settlement that does not fit
-SHRINKS: Final = 200  # to a four-hundredth
+HALVINGS: Final = 48  # of a size that does not fit
+NEUTRAL_TOLERANCE: Final = 1e-4  # of equity
 
 # The account, one float each.
 IDLE, CASH, MARGIN, BALANCE, SIZE, ENTRY, SKEW, STOP, MEAN = range(9)
-COST_USED, USED_AT, HEDGING, PRICE, CLOCK = range(9, 14)
-# Sums.
-FUNDING, IMPACT, FEES, SPOT, LOSSES, GAS, REBALANCES, TOP_UPS, LIQUIDATIONS = range(14, 23)
-STATES: Final = 23
+COST_USED, USED_AT, HEDGING, PRICE, CLOCK, TRADED_AT = range(9, 15)
+# Sums, in the order of `engine.COLUMNS`.
+FUNDING, IMPACT, FEES, SPOT, GAS, LOSSES, REBALANCES, TOP_UPS, LIQUIDATIONS = range(15, 24)
+STATES: Final = 24
 
 
 class Rules(NamedTuple):
@@ -141,7 +140,7 @@ def rules(setup: Setup, policy: Policy) -> Rules:
         inner_band=limits.inner_band_bps / BPS,
         margin_floor=limits.margin_floor_bps / BPS,
         touched=level.target.ratio_bps / BPS,
-        cost_bound=limits.cost_bound_bps / BPS,
+        cost_bound=min(policy.cost_bound_bps, limits.cost_bound_bps) / BPS,
         cost_budget=limits.cost_budget_bps / BPS / 2,
         reserve=limits.urgent_reserve_bps / BPS,
         budget_use=policy.budget_use_bps / BPS,
@@ -170,7 +169,7 @@ def rules(setup: Setup, policy: Policy) -> Rules:
 
 
 @njit(cache=True)
-def _accrue(state, rules, at):
+def _accrue(state: Floats, rules: Rules, at: float) -> None:
     """Pay funding and move the mean premium from the clock to `at`."""
     secs = at - state[CLOCK]
     state[CLOCK] = at
@@ -197,7 +196,15 @@ def _accrue(state, rules, at):
 
 
 @njit(cache=True)
-def _needed(rules, price, skew, size, value, distance, ratio):
+def _needed(
+    rules: Rules,
+    price: float,
+    skew: float,
+    size: float,
+    value: float,
+    distance: float,
+    ratio: float,
+) -> float:
     """Return the asset margin for a level (`margins.assets_needed`)."""
     if size == 0.0:
         return max(0.0, -value / (price * rules.kept))
@@ -212,13 +219,13 @@ def _needed(rules, price, skew, size, value, distance, ratio):
 
 
 @njit(cache=True)
-def _maintenance(rules, price, size):
+def _maintenance(rules: Rules, price: float, size: float) -> float:
     rate = rules.base + rules.slope * abs(size) / rules.scale
     return abs(size) * price * max(rate * rules.share, rules.floor)
 
 
 @njit(cache=True)
-def _fill(state, rules, price, size):
+def _fill(state: Floats, rules: Rules, price: float, size: float) -> float:
     """Trade on the curve; book impact and fee; return what it cost over the index."""
     skew, held = state[SKEW], state[SIZE]
     cost = size * price * (1.0 + (skew + size / 2.0) / rules.scale)
@@ -239,25 +246,25 @@ def _fill(state, rules, price, size):
 
 
 @njit(cache=True)
-def _profit(state, price):
+def _profit(state: Floats, price: float) -> float:
     return state[SIZE] * price - state[ENTRY]
 
 
 @njit(cache=True)
-def _nav(state, price):
+def _nav(state: Floats, price: float) -> float:
     quote = state[CASH] + state[BALANCE] + _profit(state, price)
     return (state[IDLE] + state[MARGIN]) * price + quote
 
 
 @njit(cache=True)
-def _room(state, rules, price, nav):
+def _room(state: Floats, rules: Rules, price: float, nav: float) -> float:
     """Return assets that still fit the venue's allotment."""
     there = state[BALANCE] + _profit(state, price) + state[MARGIN] * price
     return max(0.0, rules.allotment * nav - there) / price
 
 
 @njit(cache=True)
-def _budget(state, rules, nav, urgent):
+def _budget(state: Floats, rules: Rules, nav: float, urgent: bool) -> float:
     """Return quote that a plan may cost."""
     leak = rules.cost_budget * (state[CLOCK] - state[USED_AT]) / DAY
     used = max(0.0, state[COST_USED] - leak)
@@ -266,14 +273,14 @@ def _budget(state, rules, nav, urgent):
 
 
 @njit(cache=True)
-def _spend(state, rules, cost, nav):
+def _spend(state: Floats, rules: Rules, cost: float, nav: float) -> None:
     leak = rules.cost_budget * (state[CLOCK] - state[USED_AT]) / DAY
     state[COST_USED] = max(0.0, state[COST_USED] - leak) + max(0.0, cost) / nav
     state[USED_AT] = state[CLOCK]
 
 
 @njit(cache=True)
-def _liquidate(state, rules, price):
+def _liquidate(state: Floats, rules: Rules, price: float) -> None:
     """Let the backstop take what must be taken (`LiquidationRules`), and book the loss."""
     size, open_size = state[SIZE], abs(state[SIZE])
     if open_size == 0.0:
@@ -306,7 +313,9 @@ def _liquidate(state, rules, price):
 
 
 @njit(cache=True)
-def _added(state, rules, price, nav, spare, must):
+def _added(
+    state: Floats, rules: Rules, price: float, nav: float, spare: float, must: bool
+) -> float:
     """Return margin to add to an account as it is (`situation.margin_in`), -1 if too little."""
     value = state[BALANCE] + _profit(state, price)
     skew, size, held = state[SKEW], state[SIZE], state[MARGIN]
@@ -322,14 +331,14 @@ def _added(state, rules, price, nav, spare, must):
 
 
 @njit(cache=True)
-def _spare(state, rules, equity, margin_urgent):
+def _spare(state: Floats, rules: Rules, equity: float, margin_urgent: bool) -> float:
     if margin_urgent:
         return state[IDLE]
     return max(0.0, state[IDLE] - rules.idle_reserve * equity)
 
 
 @njit(cache=True)
-def _hedge(state, rules, price, urgent, margin_urgent):
+def _hedge(state: Floats, rules: Rules, price: float, urgent: bool, margin_urgent: bool) -> float:
     """Close the gap, as far as fill, budget and margin let one plan."""
     nav = _nav(state, price)
     equity = nav / price
@@ -365,14 +374,17 @@ def _hedge(state, rules, price, urgent, margin_urgent):
         size = (low + high) / 2.0
     if not fits or low < min(rules.least_trade * equity, cap):
         return 0.0
+    if not _may_trade(state, rules, urgent):
+        return 0.0
     state[:] = best
+    state[TRADED_AT] = state[CLOCK] + BLOCK_SECS
     _spend(state, rules, nav - _nav(state, price), nav)
     state[REBALANCES] += 1.0
     return GAS_MARGIN
 
 
 @njit(cache=True)
-def _top_up(state, rules, price, margin_urgent):
+def _top_up(state: Floats, rules: Rules, price: float, margin_urgent: bool) -> float:
     """Add margin from idle quote against losses, then from idle assets, up to the target."""
     nav = _nav(state, price)
     room = _room(state, rules, price, nav)
@@ -399,35 +411,80 @@ def _top_up(state, rules, price, margin_urgent):
 
 
 @njit(cache=True)
-def _limit(expected, price, bound, tolerance, side):
+def _limit(expected: float, price: float, bound: float, tolerance: float, side: float) -> float:
     if side > 0.0:
         return min(expected * (1.0 + tolerance), max(price * (1.0 + bound), expected))
     return max(expected * (1.0 - tolerance), min(price * (1.0 - bound), expected))
 
 
 @njit(cache=True)
-def _pay_debt(state, rules, price, debt, urgent):
-    """Sell assets at the spot pool, buy as much hedge back, put the proceeds to the account."""
-    nav = _nav(state, price)
-    sold = min(debt / price, -state[SIZE], rules.max_trade)
-    bound = rules.urgent_slippage if urgent else rules.slippage
-    for _ in range(SHRINKS):
-        if sold < rules.least_trade * nav / price or sold <= 0.0:
-            return 0.0
-        trial = np.copy(state)
-        lost = _debt_paid(trial, rules, price, sold, bound)
-        cost = nav - _nav(trial, price)
-        if lost <= bound * sold * price and cost <= _budget(state, rules, nav, urgent):
-            state[:] = trial
-            _spend(state, rules, cost, nav)
-            state[REBALANCES] += 1.0
-            return GAS_SPOT
-        sold *= SHRINK
-    return 0.0
+def _gap(state: Floats, rules: Rules, price: float) -> float:
+    equity = _nav(state, price) / price
+    return state[IDLE] + state[MARGIN] + state[SIZE] - (1.0 - rules.ratio) * equity
 
 
 @njit(cache=True)
-def _debt_paid(state, rules, price, sold, bound):
+def _settled(
+    state: Floats,
+    rules: Rules,
+    price: float,
+    cap: float,
+    quote: float,
+    urgent: bool,
+    margin_urgent: bool,
+) -> float:
+    """Carry out the largest settlement up to `cap`: of debt where `quote` is negative."""
+    nav = _nav(state, price)
+    bound = rules.urgent_slippage if urgent else rules.slippage
+    least = rules.least_trade * nav / price
+    if cap < least:
+        return 0.0
+    budget = _budget(state, rules, nav, urgent)
+    low, high, size = 0.0, cap, cap
+    best = np.copy(state)
+    for _ in range(HALVINGS):
+        trial = np.copy(state)
+        if quote < 0.0:
+            lost = _debt_paid(trial, rules, price, size, bound)
+        else:
+            lost = _profit_spent(trial, rules, price, size, quote, bound, margin_urgent)
+        cost = nav - _nav(trial, price)
+        if lost <= bound * size * price and cost <= min(
+            budget, rules.cost_bound * 2 * size * price
+        ):
+            best, low = trial, size
+            if size == cap:
+                break
+        else:
+            high = size
+        size = (low + high) / 2.0
+    if low < max(min(least, cap), 1e-18) or not _may_trade(state, rules, urgent):
+        return 0.0
+    after, equity = abs(_gap(best, rules, price)), _nav(best, price) / price
+    most = abs(_gap(state, rules, price)) + NEUTRAL_TOLERANCE * nav / price
+    if after > rules.inner_band * equity and after > most:
+        return 0.0
+    state[:] = best
+    _spend(state, rules, nav - _nav(state, price), nav)
+    state[REBALANCES] += 1.0
+    state[TRADED_AT] = state[CLOCK] + BLOCK_SECS
+    return GAS_SPOT
+
+
+@njit(cache=True)
+def _may_trade(state: Floats, rules: Rules, urgent: bool) -> bool:
+    return urgent or state[CLOCK] >= state[TRADED_AT] + rules.cooldown
+
+
+@njit(cache=True)
+def _pay_debt(state: Floats, rules: Rules, price: float, debt: float, urgent: bool) -> float:
+    """Sell assets at the spot pool, buy as much hedge back, put the proceeds to the account."""
+    sold = min(debt / price, -state[SIZE], rules.max_trade)
+    return _settled(state, rules, price, sold, -1.0, urgent, False)
+
+
+@njit(cache=True)
+def _debt_paid(state: Floats, rules: Rules, price: float, sold: float, bound: float) -> float:
     """Play the plan of `settlement._debt_plan`; return what the hedge cost over the index."""
     nav = _nav(state, price)
     net = sold * (1.0 - rules.spot_fee)
@@ -455,7 +512,7 @@ def _debt_paid(state, rules, price, sold, bound):
 
 
 @njit(cache=True)
-def _released(state, rules, price):
+def _released(state: Floats, rules: Rules, price: float) -> float:
     """Return quote that the account would pay out and be at its target."""
     if state[BALANCE] <= 0.0:
         return 0.0
@@ -467,44 +524,47 @@ def _released(state, rules, price):
 
 
 @njit(cache=True)
-def _spend_profit(state, rules, price, quote, urgent, margin_urgent):
+def _spend_profit(
+    state: Floats, rules: Rules, price: float, quote: float, urgent: bool, margin_urgent: bool
+) -> float:
     """Buy assets with quote from idle and the account, and sell as much more of the hedge."""
-    nav = _nav(state, price)
-    equity = nav / price
-    bound = rules.urgent_slippage if urgent else rules.slippage
-    bought, limit, cost = quote / price, price, quote
-    for _ in range(12):
-        bought = min(quote / limit, rules.max_trade)
-        cost = rules.depth * price * bought / (rules.depth - bought) / (1.0 - rules.spot_fee)
-        limit = _limit(cost / bought, price, bound, rules.tolerance, 1.0)
-    for _ in range(SHRINKS):
-        if bought < rules.least_trade * equity:
-            return 0.0
-        trial = np.copy(state)
-        cost = rules.depth * price * bought / (rules.depth - bought) / (1.0 - rules.spot_fee)
-        limit = _limit(cost / bought, price, bound, rules.tolerance, 1.0)
-        taken = max(0.0, bought * limit - state[CASH])
-        trial[BALANCE] -= taken
-        trial[CASH] += taken - cost
-        trial[IDLE] += bought
-        fill = _fill(trial, rules, price, -bought)
-        added = _added(trial, rules, price, nav, _spare(trial, rules, equity, margin_urgent), True)
-        lost = nav - _nav(trial, price)
-        fits = added >= 0.0 and fill <= bound * bought * price
-        if fits and lost <= _budget(state, rules, nav, urgent):
-            trial[IDLE] -= added
-            trial[MARGIN] += added
-            trial[SPOT] += cost - bought * price
-            state[:] = trial
-            _spend(state, rules, lost, nav)
-            state[REBALANCES] += 1.0
-            return GAS_SPOT
-        bought *= SHRINK
-    return 0.0
+    bought = min(quote / price, rules.max_trade)
+    return _settled(state, rules, price, bought, quote, urgent, margin_urgent)
 
 
 @njit(cache=True)
-def _reduce(state, rules, price):
+def _profit_spent(
+    state: Floats,
+    rules: Rules,
+    price: float,
+    bought: float,
+    quote: float,
+    bound: float,
+    margin_urgent: bool,
+) -> float:
+    """Play the plan of `settlement._profit_plan`; return the hedge's cost, inf if it fails."""
+    nav = _nav(state, price)
+    cost = rules.depth * price * bought / (rules.depth - bought) / (1.0 - rules.spot_fee)
+    limit = _limit(cost / bought, price, bound, rules.tolerance, 1.0)
+    if bought * limit > quote:
+        return np.inf
+    taken = max(0.0, bought * limit - state[CASH])
+    state[BALANCE] -= taken
+    state[CASH] += taken - cost
+    state[IDLE] += bought
+    state[SPOT] += cost - bought * price
+    lost = _fill(state, rules, price, -bought)
+    spare = _spare(state, rules, nav / price, margin_urgent)
+    added = _added(state, rules, price, nav, spare, True)
+    if added < 0.0:
+        return np.inf
+    state[IDLE] -= added
+    state[MARGIN] += added
+    return lost
+
+
+@njit(cache=True)
+def _reduce(state: Floats, rules: Rules, price: float) -> float:
     """Buy hedge back within the urgent band when nothing else raises the margin."""
     nav = _nav(state, price)
     equity = nav / price
@@ -514,62 +574,74 @@ def _reduce(state, rules, price):
     if cap < rules.least_trade * equity or cap <= 0.0:
         return 0.0
     _fill(state, rules, price, side * cap)
+    state[TRADED_AT] = state[CLOCK] + BLOCK_SECS
     _spend(state, rules, nav - _nav(state, price), nav)
     state[REBALANCES] += 1.0
     return GAS_PLAIN
 
 
 @njit(cache=True)
-def _decide(state, rules, price):
+def _decide(state: Floats, rules: Rules, price: float) -> float:
     """Carry out the first wish that has a plan; return its gas, 0 when there is none."""
     nav = _nav(state, price)
     equity = nav / price
     if equity <= 0.0:
         return 0.0
-    gap = state[IDLE] + state[MARGIN] + state[SIZE] - (1.0 - rules.ratio) * equity
-    drift = abs(gap) / equity
-    size, skew, held = state[SIZE], state[SKEW], state[MARGIN]
-    profit = _profit(state, price)
-    value = state[BALANCE] + profit
-    margin_urgent = size != 0.0 and (
-        value + held * price * rules.kept < rules.margin_floor * _maintenance(rules, price, size)
+    drift = abs(_gap(state, rules, price)) / equity
+    value = state[BALANCE] + _profit(state, price)
+    margin_urgent = state[SIZE] != 0.0 and (
+        value + state[MARGIN] * price * rules.kept
+        < rules.margin_floor * _maintenance(rules, price, state[SIZE])
     )
     urgent = drift > rules.urgent_band or margin_urgent
     keeps = state[HEDGING] > 0.0 and drift > max(rules.inner_band, rules.target)
     state[HEDGING] = 1.0 if drift > rules.trigger or keeps else 0.0
+    gas = 0.0
     if state[HEDGING] > 0.0:
         gas = _hedge(state, rules, price, urgent, margin_urgent)
-        if gas > 0.0:
-            return gas
-    low = _needed(rules, price, skew, size, value, rules.low_distance, rules.low_ratio)
-    debt = -(state[CASH] + value)
-    if held < low:
-        gas = _top_up(state, rules, price, margin_urgent)
-        if gas == 0.0 and size != 0.0 and debt > 0.0:
-            gas = _pay_debt(state, rules, price, debt, urgent)
-        if gas == 0.0 and size != 0.0 and margin_urgent:
-            gas = _reduce(state, rules, price)
-        if gas > 0.0:
-            return gas
-    trigger = rules.settle_trigger * nav
-    if debt > trigger and size < 0.0:
-        gas = _pay_debt(state, rules, price, debt - rules.settle_target * nav, urgent)
-        if gas > 0.0:
-            return gas
-    elif debt <= trigger:
-        available = state[CASH] + max(0.0, state[BALANCE])
-        if available > trigger:
-            available = state[CASH] + _released(state, rules, price)
-        if available > trigger:
-            quote = available - rules.settle_target * nav
-            gas = _spend_profit(state, rules, price, quote, urgent, margin_urgent)
-            if gas > 0.0:
-                return gas
-    return _take_back(state, rules, price, equity)
+    if gas == 0.0:
+        gas = _secure(state, rules, price, urgent, margin_urgent)
+    if gas == 0.0:
+        gas = _settle(state, rules, price, urgent, margin_urgent)
+    if gas == 0.0:
+        gas = _take_back(state, rules, price, equity)
+    return gas
 
 
 @njit(cache=True)
-def _take_back(state, rules, price, equity):
+def _secure(state: Floats, rules: Rules, price: float, urgent: bool, margin_urgent: bool) -> float:
+    """When margin is low: top up, else pay debt, else reduce."""
+    size, value = state[SIZE], state[BALANCE] + _profit(state, price)
+    low = _needed(rules, price, state[SKEW], size, value, rules.low_distance, rules.low_ratio)
+    if state[MARGIN] >= low:
+        return 0.0
+    gas = _top_up(state, rules, price, margin_urgent)
+    debt = -(state[CASH] + value)
+    if gas == 0.0 and size != 0.0 and debt > 0.0:
+        gas = _pay_debt(state, rules, price, debt, urgent)
+    if gas == 0.0 and size != 0.0 and margin_urgent:
+        gas = _reduce(state, rules, price)
+    return gas
+
+
+@njit(cache=True)
+def _settle(state: Floats, rules: Rules, price: float, urgent: bool, margin_urgent: bool) -> float:
+    """Settle quote debt or profit over its trigger."""
+    nav = _nav(state, price)
+    trigger, kept = rules.settle_trigger * nav, rules.settle_target * nav
+    debt = -(state[CASH] + state[BALANCE] + _profit(state, price))
+    if debt > trigger:
+        return _pay_debt(state, rules, price, debt - kept, urgent) if state[SIZE] < 0.0 else 0.0
+    if state[CASH] + max(0.0, state[BALANCE]) <= trigger:
+        return 0.0
+    available = state[CASH] + _released(state, rules, price)
+    if available <= trigger:
+        return 0.0
+    return _spend_profit(state, rules, price, available - kept, urgent, margin_urgent)
+
+
+@njit(cache=True)
+def _take_back(state: Floats, rules: Rules, price: float, equity: float) -> float:
     skew, size, held = state[SKEW], state[SIZE], state[MARGIN]
     value = state[BALANCE] + min(_profit(state, price), 0.0)
     short = state[IDLE] < rules.idle_reserve * equity
@@ -586,40 +658,6 @@ def _take_back(state, rules, price, equity):
     return GAS_MARGIN
 
 
-@njit(cache=True)
-def _play(closes_at, prices, bases, good, gas_quote, rules, deposit, rows):
-    """Play all hours; `gas_quote` is what a unit of gas costs in quote."""
-    state = np.zeros(STATES)
-    state[CLOCK] = closes_at[0]
-    most = rules.premium_cap * rules.scale
-    for i in range(len(prices)):
-        price = prices[i]
-        _accrue(state, rules, closes_at[i])
-        if good[i]:
-            state[PRICE] = price
-            state[SKEW] = max(-most, min(most, bases[i] * rules.scale))
-            _liquidate(state, rules, price)
-            if i == 0:
-                state[IDLE] = deposit
-            for _ in range(TICKS):
-                gas = _decide(state, rules, price)
-                if gas == 0.0:
-                    break
-                state[GAS] += gas * gas_quote[i]
-                _accrue(state, rules, state[CLOCK] + BLOCK_SECS)
-                if state[CLOCK] + rules.cooldown >= closes_at[i] + HOUR_SECS:
-                    break
-                _accrue(state, rules, state[CLOCK] + rules.cooldown)
-        rows[i, 0] = _nav(state, price)
-        rows[i, 1] = state[IDLE] + state[MARGIN] + state[SIZE]
-        rows[i, 2] = state[FUNDING]
-        rows[i, 3] = state[IMPACT] + state[FEES] + state[SPOT] + state[GAS]
-        rows[i, 4] = state[LOSSES]
-        rows[i, 5] = state[REBALANCES]
-        rows[i, 6] = state[LIQUIDATIONS]
-    return state
-
-
 class Bars(NamedTuple):
     """A path as arrays, made once for many runs; shape (n,) each."""
 
@@ -628,7 +666,44 @@ class Bars(NamedTuple):
     prices: Floats  # what the oracle says
     bases: Floats
     good: NDArray[np.bool_]  # whether the oracle says anything
-    gas_quote: Floats
+    gas_quote: Floats  # what a unit of gas costs in quote
+
+
+@njit(cache=True)
+def _play(path: Bars, rules: Rules, deposit: float, rows: Floats) -> Floats:
+    """Play all hours into `rows` and return the account at the end."""
+    state = np.zeros(STATES)
+    state[TRADED_AT] = -rules.cooldown
+    state[CLOCK] = path.closes_at[0]
+    most = rules.premium_cap * rules.scale
+    for i in range(len(path.prices)):
+        price = path.prices[i]
+        _accrue(state, rules, path.closes_at[i])
+        if path.good[i]:
+            state[PRICE] = price
+            state[SKEW] = max(-most, min(most, path.bases[i] * rules.scale))
+            _liquidate(state, rules, price)
+            if i == 0:
+                state[IDLE] = deposit
+            _look(state, rules, price, path.closes_at[i] + HOUR_SECS, path.gas_quote[i])
+        rows[i, 0] = _nav(state, price)
+        rows[i, 1] = state[IDLE] + state[MARGIN] + state[SIZE]
+        rows[i, 2:] = state[FUNDING : LIQUIDATIONS + 1]
+    return state
+
+
+@njit(cache=True)
+def _look(state: Floats, rules: Rules, price: float, end: float, gas_quote: float) -> None:
+    """Decide, and again after each plan, while the hour lasts."""
+    for _ in range(TICKS):
+        gas = _decide(state, rules, price)
+        if gas == 0.0:
+            return
+        state[GAS] += gas * gas_quote
+        _accrue(state, rules, state[CLOCK] + BLOCK_SECS)
+        if state[CLOCK] + rules.cooldown >= end:
+            return
+        _accrue(state, rules, state[CLOCK] + rules.cooldown)
 
 
 def bars(hours: Sequence[MarketHour]) -> Bars:
@@ -655,10 +730,7 @@ def play(path: Bars, setup: Setup, policy: Policy) -> Result:
     deposit = setup.deposit / 10.0**setup.identity.asset_decimals
     unit = 10.0**setup.identity.quote_decimals
     rows = np.empty((len(path.prices), len(COLUMNS)))
-    state = _play(
-        path.closes_at, path.prices, path.bases, path.good, path.gas_quote,
-        rules(setup, policy), deposit, rows,
-    )  # fmt: skip
+    state = _play(path, rules(setup, policy), deposit, rows)
     tally = Tally(
         funding=round(state[FUNDING] * unit),
         impact=round(state[IMPACT] * unit),

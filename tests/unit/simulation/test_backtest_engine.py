@@ -16,8 +16,10 @@ from keeper.simulation.backtest.engine import Engine, Run, backtest
 from keeper.simulation.backtest.scenarios import crash_cut, squeeze_outage
 from keeper.simulation.backtest.world import SingleFeed, World
 from keeper.simulation.market import HOUR_SECS, MarketHour
+from keeper.simulation.market_file import read_hours
 from keeper.simulation.paths import PathTerms, jump_diffusion
 
+ETH = Path(__file__).parents[4] / "shared/data/eth_binance_1h_2019-11_2025-12.csv.gz"
 START = 1_600_000_000
 QUOTE = 10**6
 
@@ -53,7 +55,7 @@ def test_accounting__every_hour__nav_changes_by_its_causes(path, ratio_bps):
     setup = replace(setup, identity=replace(setup.identity, hedge_ratio_bps=ratio_bps))
     result = engine(path, setup=setup).play(path)
     nav, delta = result.column("nav"), result.column("delta")
-    causes = result.column("funding") - result.column("costs") - result.column("losses")
+    causes = result.column("funding") - result.costs - result.column("losses")
     prices = np.round(result.spot, 8)
     exposure = delta[:-1] * np.diff(prices)
     assert result.tally.funding != 0 != result.tally.spot
@@ -149,12 +151,9 @@ def test_defaults__what_the_scripts_deploy():
 
 
 def test_backtest__file_of_eth__starts_and_ends_solvent():
-    from keeper.simulation.market_file import read_hours
-
-    file = Path("/work/shared/data/eth_binance_1h_2019-11_2025-12.csv.gz")
-    if not file.exists():
-        pytest.skip("the shared market file is not here")
-    hours = read_hours(file, datetime.date(2021, 5, 1), datetime.date(2021, 5, 31))
+    if not ETH.exists():
+        pytest.skip("the shared data files are not beside this checkout")
+    hours = read_hours(ETH, datetime.date(2021, 5, 1), datetime.date(2021, 5, 31))
     result = backtest(hours)
     assert result.tally.liquidations == 0
     assert result.column("nav")[-1] > 0.98 * result.deposit * result.spot[0]
