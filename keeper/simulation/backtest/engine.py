@@ -103,7 +103,7 @@ class Tally:
 
 
 COLUMNS: Final = (
-    *("nav", "delta", "funding", "impact", "fees", "spot", "gas", "losses"),
+    *("nav", "delta", "marked", "funding", "impact", "fees", "spot", "gas", "losses"),
     *("rebalances", "top_ups", "liquidations"),
 )
 
@@ -117,8 +117,9 @@ class Result:
     ----------
     closes_at : ndarray, shape (n,), int64, Unix seconds
     spot : ndarray, shape (n,), float64, whole quote per whole asset
-    rows : ndarray, shape (n, 11), float64
-        The `COLUMNS`, sums since the start except NAV and delta; whole quote, whole assets.
+    rows : ndarray, shape (n, 12), float64
+        The `COLUMNS`; whole quote, whole assets. `marked` is NAV with the position at the mark
+        price instead of the index; from `funding` on they are sums since the start.
     """
 
     closes_at: NDArray[np.int64]
@@ -191,26 +192,25 @@ class Engine:
         """Run through the hours; the deposit is made at the first."""
         world, tally = self.world, self.tally
         unit, one = world.quote_unit, 10**world.setup.identity.asset_decimals
-        rows = np.empty((len(hours), len(COLUMNS)))
+        rows = []
         for i, hour in enumerate(hours):
             after = hours[i + 1] if i + 1 < len(hours) else hour
-            nav, delta = self.step(hour, after)
-            rows[i, :2] = nav / unit, delta / one
-            rows[i, 2:8] = [
-                getattr(tally, name) / unit
-                for name in ("funding", "impact", "fees", "spot", "gas", "losses")
-            ]
-            rows[i, 8:] = tally.rebalances, tally.top_ups, tally.liquidations
+            nav, delta, marked = self.step(hour, after)
+            rows.append((
+                nav / unit, delta / one, marked / unit, tally.funding / unit, tally.impact / unit,
+                tally.fees / unit, tally.spot / unit, tally.gas / unit, tally.losses / unit,
+                tally.rebalances, tally.top_ups, tally.liquidations,
+            ))  # fmt: skip
         return Result(
             closes_at=np.array([hour.closes_at for hour in hours], dtype=np.int64),
             spot=np.array([hour.spot for hour in hours]),
-            rows=rows,
+            rows=np.array(rows, dtype=np.float64),
             tally=tally,
             deposit=world.setup.deposit / one,
         )
 
-    def step(self, hour: MarketHour, after: MarketHour) -> tuple[int, int]:
-        """Play one hour and return NAV and delta at its close, after what the keeper did."""
+    def step(self, hour: MarketHour, after: MarketHour) -> tuple[int, int, float]:
+        """Play one hour and return NAV, delta and NAV at the mark, after what the keeper did."""
         world, vault, at = self.world, self.world.vault, hour.closes_at
         seen = world.advance(hour)
         ok, price, _ = world.index.try_read(at=at)
@@ -236,11 +236,13 @@ class Engine:
             margin, vault.idle_assets, vault.idle_quote, self.world.venue.skew, price_wad
         )
 
-    def _valued(self, margin: Margin, price_wad: int) -> tuple[int, int]:
-        vault = self.world.vault
+    def _valued(self, margin: Margin, price_wad: int) -> tuple[int, int, float]:
+        world, vault = self.world, self.world.vault
         held = vault.idle_assets + margin.assets
         quote = vault.idle_quote + margin.quote + margin.profit
-        return held * price_wad // self.world.divisor + quote, held + margin.delta
+        nav = held * price_wad // world.divisor + quote
+        premium = world.venue.skew / world.setup.terms.skew_scale
+        return nav, held + margin.delta, nav + margin.delta * price_wad / world.divisor * premium
 
     def _booked(self, price_wad: int, at: int, seen: Margin | None = None) -> Margin:
         """Return the account now, and book what time and liquidators did to it."""

@@ -688,7 +688,8 @@ def _play(path: Bars, rules: Rules, deposit: float, rows: Floats) -> Floats:
             _look(state, rules, price, path.closes_at[i] + HOUR_SECS, path.gas_quote[i])
         rows[i, 0] = _nav(state, price)
         rows[i, 1] = state[IDLE] + state[MARGIN] + state[SIZE]
-        rows[i, 2:] = state[FUNDING : LIQUIDATIONS + 1]
+        rows[i, 2] = rows[i, 0] + state[SIZE] * price * state[SKEW] / rules.scale
+        rows[i, 3:] = state[FUNDING : LIQUIDATIONS + 1]
     return state
 
 

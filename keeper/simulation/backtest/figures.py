@@ -3,7 +3,9 @@
 What a run says, by year: return, drawdown, effectiveness, funding, costs by cause, plans.
 
 Hedge effectiveness is variance reduction over hourly log returns, 1 - Var(NAV) / Var(spot)
-(Ederington 1979, J. Finance 34:157-170), of the vault after all that it pays and receives.
+(Ederington 1979, J. Finance 34:157-170), of the vault after all that it pays and receives. The
+vault's NAV holds the position at the index, which leaves the basis out; `at_mark` holds it at the
+mark price, and is what compares with a hedge by the perpetual itself (quant.md 1: 0.99826).
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ class Figures:
     hedged_drawdown: float
     unhedged_drawdown: float
     effectiveness: float
+    at_mark: float
     causes: dict[str, float]
     counts: dict[str, int]
 
@@ -86,6 +89,7 @@ def figures(result: Result, name: str, first: int, last: int) -> Figures:
         hedged_drawdown=drawdown(values),
         unhedged_drawdown=drawdown(spot),
         effectiveness=effectiveness(nav, spot),
+        at_mark=effectiveness(result.column("marked")[span], spot),
         causes={cause: grown(cause) / float(start) for cause in CAUSES},
         counts={count: round(grown(count)) for count in COUNTS},
     )
@@ -94,8 +98,10 @@ def figures(result: Result, name: str, first: int, last: int) -> Figures:
 def table(result: Result) -> str:
     """Return the figures by year as text."""
     first, last = (_day(int(at)) for at in (result.closes_at[0], result.closes_at[-1]))
-    heads = ("", "hedged", "unhedged", "drawdown", "unhedged", "effectiv.", "funding", "impact",
-             "fees", "spot", "gas", "losses", "rebal.", "margin", "liquid.")  # fmt: skip
+    heads = (
+        *("", "hedged", "unhedged", "drawdown", "unhedged", "effectiv.", "at mark", "funding"),
+        *("impact", "fees", "spot", "gas", "losses", "rebal.", "margin", "liquid."),
+    )
     rows = [heads, *(_row(each) for each in by_year(result))]
     widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
     lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
@@ -110,6 +116,7 @@ def _row(each: Figures) -> tuple[str, ...]:
         f"{each.hedged_drawdown:.2%}",
         f"{each.unhedged_drawdown:.1%}",
         f"{each.effectiveness:.5f}",
+        f"{each.at_mark:.5f}",
         *(f"{each.causes[cause]:+.2%}" for cause in CAUSES),
         *(str(each.counts[count]) for count in COUNTS),
     )

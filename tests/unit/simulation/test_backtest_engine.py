@@ -63,6 +63,14 @@ def test_accounting__every_hour__nav_changes_by_its_causes(path, ratio_bps):
     assert np.max(np.abs(error)) < 20 / QUOTE
 
 
+def test_marked__short_at_a_premium__less_than_at_the_index(path):
+    """100 short where the perp is 10 bp over spot: 100 * S * 0.001 less."""
+    hours = [replace(hour, perp=hour.spot * 1.001) for hour in path[:20]]
+    result = engine(hours).play(hours)
+    short = result.column("nav") - result.column("marked")
+    assert short[5:] == pytest.approx(0.1 * result.spot[5:], rel=1e-3)
+
+
 def test_halt__stale_oracle__nothing_is_decided_and_all_goes_on(path):
     halted = [replace(hour, spot_halted=100 <= i < 106) for i, hour in enumerate(path)]
     result = engine(halted).play(halted)

@@ -38,6 +38,8 @@ def agree(hours, policy=None, setup=None, tolerance=STRESS):
     fast = play(bars(hours), setup, policy)
     nav, ours = exact.column("nav"), fast.column("nav")
     assert np.max(np.abs(ours / nav - 1)) < tolerance
+    marked, our_marked = exact.column("marked"), fast.column("marked")
+    assert np.max(np.abs(our_marked / marked - 1)) < tolerance
     assert fast.tally.liquidations == exact.tally.liquidations
     assert fast.tally.blind_hours == exact.tally.blind_hours
     for name in ("funding", "impact", "fees", "spot", "losses", "gas"):

@@ -21,7 +21,7 @@ NEW_YEAR = 1_704_067_200  # 2024-01-01 00:00 UTC
 
 def made(nav, spot, **columns):
     rows = np.zeros((len(nav), len(COLUMNS)))
-    rows[:, 0] = nav
+    rows[:, 0] = rows[:, 2] = nav
     for name, values in columns.items():
         rows[:, COLUMNS.index(name)] = values
     at = NEW_YEAR + 3_600 * (np.arange(len(nav)) - 2)
