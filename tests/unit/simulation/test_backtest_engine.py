@@ -38,13 +38,24 @@ def path():
     return jump_diffusion(960, 7, START, PathTerms(volatility=0.015, crash=-0.3, squeeze=1.5))
 
 
-def test_quiet__skipped_bars__same_plans_and_rows(path):
-    watched, every = [], []
-    fast = engine(path, sent=watched).play(path)
-    slow = engine(path, watching=False, sent=every).play(path)
-    assert fast.tally.decided < slow.tally.decided / 5
+@pytest.mark.parametrize(
+    ("ratio_bps", "policy", "kinds"),
+    [
+        (10_000, Policy(), {"margin", "quote"}),
+        (7_000, Policy(), {"drift", "margin"}),
+        (10_000, Policy(distance_high_bps=4_100, margin_buffer_bps=100), {"margin"}),
+    ],
+)
+def test_quiet__skipped_bars__same_plans_and_rows(path, ratio_bps, policy, kinds):
+    setup = defaults.setup()
+    setup = replace(setup, identity=replace(setup.identity, hedge_ratio_bps=ratio_bps))
+    run, watched, every = Run(policy=policy), [], []
+    fast = engine(path, run, sent=watched, setup=setup).play(path)
+    slow = engine(path, run, watching=False, sent=every, setup=setup).play(path)
+    assert fast.tally.decided < slow.tally.decided / 2
     assert [s.plan.legs for s in watched] == [s.plan.legs for s in every]
     assert len(watched) > 5
+    assert kinds <= set(fast.tally.reasons)
     assert np.array_equal(fast.rows, slow.rows)
 
 

@@ -48,6 +48,31 @@ def test_read__wrong_mark__is_refused(tmp_path):
         read_hours(path)
 
 
+def test_read__gas__is_gwei_or_nothing(tmp_path):
+    rows = ["2024-08-05T00:00:00Z,2688.92,2687.6,12.5", "2024-08-05T01:00:00Z,2526.81,2526.04,"]
+    path = _file(tmp_path, *rows, header="timestamp_utc,spot,perp,gas_gwei")
+    assert [hour.gas_gwei for hour in read_hours(path)] == [12.5, None]
+    assert read_hours(_file(tmp_path, *ROWS))[0].gas_gwei is None  # no such column
+
+
+@pytest.mark.parametrize("gas", ["-1", "100001", "nan"])
+def test_read__wrong_gas__is_refused(tmp_path, gas):
+    row = f"2024-08-05T00:00:00Z,2688.92,2687.6,{gas}"
+    path = _file(tmp_path, row, header="timestamp_utc,spot,perp,gas_gwei")
+    with pytest.raises(MarketFileRefused, match="line 2, column gas_gwei: not"):
+        read_hours(path)
+
+
+def test_read__gaps_asked_for__hours_may_be_missing_but_not_turn_back(tmp_path):
+    gap = [ROWS[0], ROWS[2]]
+    hours = read_hours(_file(tmp_path, *gap), gaps=True)
+    assert hours[1].closes_at - hours[0].closes_at == 7_200
+    with pytest.raises(MarketFileRefused, match="the same hour as the row before"):
+        read_hours(_file(tmp_path, *gap, ROWS[2]), gaps=True)
+    with pytest.raises(MarketFileRefused, match="earlier than the row before"):
+        read_hours(_file(tmp_path, *gap, ROWS[1]), gaps=True)
+
+
 def test_read__gzip__same_as_plain(tmp_path):
     plain = _file(tmp_path, *ROWS)
     packed = tmp_path / "hours.csv.gz"
