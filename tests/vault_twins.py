@@ -153,6 +153,9 @@ class VaultTwins:
         boa.env.time_travel(seconds=seconds)
 
     def deposit(self, assets: int) -> None:
+        assets = min(assets, self.world.vault.maxDeposit(self.depositor))
+        if assets < self.world.assets(1):
+            return
         self.world.vault.deposit(assets, self.depositor, sender=self.depositor)
         self.vault.credit(assets, at=self.now)
 
