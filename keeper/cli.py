@@ -155,6 +155,9 @@ def backtest_command(  # noqa: PLR0913, PLR0917 - each is an option
     ratio: Annotated[int, typer.Option(help="Hedge ratio, bps.")] = 10_000,
     latency: Annotated[int, typer.Option(help="Blocks from decision to execution.")] = 1,
     moving: Annotated[bool, typer.Option("--moving", help="Prices move during latency.")] = False,
+    gas: Annotated[
+        Path | None, typer.Option(help="CSV of daily gas: date_utc, avg_gas_price_gwei.")
+    ] = None,
     gas_cap: Annotated[float | None, typer.Option(help="gwei; over it only urgent plans.")] = None,
     gaps: Annotated[bool, typer.Option("--gaps", help="Take a file with missing hours.")] = False,
     squeeze: Annotated[
@@ -169,7 +172,8 @@ def backtest_command(  # noqa: PLR0913, PLR0917 - each is an option
     from keeper.simulation.backtest import command  # noqa: PLC0415 - no part of the keeper's run
 
     wanted = command.Wanted(
-        file=file, first_day=_day_of(first), last_day=_day_of(last), gaps=gaps, deposit=deposit,
+        file=file, gas=gas, first_day=_day_of(first), last_day=_day_of(last), gaps=gaps,
+        deposit=deposit,
         hedge_ratio_bps=ratio, latency_blocks=latency, moving=moving, squeeze=squeeze, cut=cut,
         max_gas_gwei=float("inf") if gas_cap is None else gas_cap, fast=fast,
     )  # fmt: skip

@@ -20,11 +20,13 @@ import io
 import math
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from keeper.simulation.market import HOUR_SECS, MarketHour
 
 NEEDED = ("timestamp_utc", "spot", "perp")
+GAS_NEEDED = ("date_utc", "avg_gas_price_gwei")
 DAY_SECS = 24 * HOUR_SECS
 MIN_PRICE, MAX_PRICE = 1e-4, 1e9  # a feed of 8 decimals still tells a basis point of the least
 MAX_GAS_GWEI = 1e5  # the worst block on file is 1,352
@@ -71,6 +73,33 @@ def read_hours(
     if not hours:
         raise MarketFileRefused(path, f"no hour from {first_day} to {last_day}")
     return hours
+
+
+def with_daily_gas(hours: list[MarketHour], path: Path) -> list[MarketHour]:
+    """
+    Return the hours with the gas price of their day, from a CSV file.
+
+    Its columns are ``date_utc`` and ``avg_gas_price_gwei``. A bar that closes at midnight
+    belongs to the day before.
+
+    Raises
+    ------
+    MarketFileRefused
+        If the file cannot be read, a row is wrong, or a day is missing.
+    """
+    days: dict[datetime.date, float] = {}
+    for row in _rows(path, GAS_NEEDED):
+        day, price = row.day_of_gas()
+        if day in days:
+            raise row.refused("date_utc", f"{day} stands there twice")
+        days[day] = price
+    priced = []
+    for hour in hours:
+        moment = datetime.datetime.fromtimestamp(hour.closes_at - 1, datetime.UTC)
+        if moment.date() not in days:
+            raise MarketFileRefused(path, f"no gas price of {moment.date()}")
+        priced.append(replace(hour, gas_gwei=days[moment.date()]))
+    return priced
 
 
 def _midnight(day: datetime.date) -> int:
@@ -168,9 +197,21 @@ class _Row:
     def _gas_gwei(self) -> float | None:
         if not self._cells.get("gas_gwei", "").strip():
             return None
-        price = self._number("gas_gwei")
+        return self._gas("gas_gwei")
+
+    def day_of_gas(self) -> tuple[datetime.date, float]:
+        """Return day and price of a row of daily gas."""
+        text = self._cells["date_utc"].strip()
+        try:
+            day = datetime.date.fromisoformat(text)
+        except ValueError:
+            raise self.refused("date_utc", f"not a day: {text!r}") from None
+        return day, self._gas("avg_gas_price_gwei")
+
+    def _gas(self, column: str) -> float:
+        price = self._number(column)
         if not 0 <= price <= MAX_GAS_GWEI:
-            raise self.refused("gas_gwei", f"not in 0 to {MAX_GAS_GWEI:g}: {price:g}")
+            raise self.refused(column, f"not in 0 to {MAX_GAS_GWEI:g}: {price:g}")
         return price
 
     def _funding_rate(self) -> float | None:
@@ -182,11 +223,11 @@ class _Row:
         return rate
 
 
-def _rows(path: Path) -> Iterator[_Row]:
+def _rows(path: Path, needed: tuple[str, ...] = NEEDED) -> Iterator[_Row]:
     """Yield the rows after the header; cells by column name."""
     reader = csv.reader(io.StringIO(_text(path)), strict=True)
     try:
-        header = _header(path, reader)
+        header = _header(path, reader, needed)
         for cells in reader:
             if len(cells) != len(header):
                 fact = f"{len(cells)} cells, the header has {len(header)}"
@@ -197,11 +238,11 @@ def _rows(path: Path) -> Iterator[_Row]:
         raise MarketFileRefused(path, f"not CSV: {error}", reader.line_num) from None
 
 
-def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:
+def _header(path: Path, reader: Iterator[list[str]], needed: tuple[str, ...]) -> list[str]:
     header = [name.strip() for name in next(reader, [])]
     if not header:
         raise MarketFileRefused(path, "empty")
-    for name in NEEDED:
+    for name in needed:
         if header.count(name) != 1:
             fact = "missing" if name not in header else "stands there twice"
             raise MarketFileRefused(path, fact, 1, name)

@@ -15,7 +15,7 @@ from keeper.simulation.backtest.engine import BLOCK_SECS, Result, Run, backtest
 from keeper.simulation.backtest.figures import table
 from keeper.simulation.backtest.scenarios import crash_cut, squeeze_outage
 from keeper.simulation.market import MarketHour
-from keeper.simulation.market_file import read_hours
+from keeper.simulation.market_file import read_hours, with_daily_gas
 
 WORST_HOURS: Final = 24  # span over which the worst moment is sought
 CUT_SHARE: Final = 0.5
@@ -32,6 +32,7 @@ class Wanted:
     file: Path
     first_day: datetime.date | None = None
     last_day: datetime.date | None = None
+    gas: Path | None = None
     gaps: bool = False
     deposit: float = 100.0
     hedge_ratio_bps: int = 10_000
@@ -52,10 +53,15 @@ def run(wanted: Wanted, policy: Policy) -> str:
     BacktestRefused, MarketFileRefused
         If something asked for does not fit, or the file cannot be used.
     """
-    hours = read_hours(wanted.file, wanted.first_day, wanted.last_day, gaps=wanted.gaps)
+    hours = _hours(wanted)
     result = _played(hours, wanted, policy)
     text = [table(result), _notes(result)]
     return "\n".join(line for line in text if line)
+
+
+def _hours(wanted: Wanted) -> list[MarketHour]:
+    hours = read_hours(wanted.file, wanted.first_day, wanted.last_day, gaps=wanted.gaps)
+    return hours if wanted.gas is None else with_daily_gas(hours, wanted.gas)
 
 
 def setup_of(wanted: Wanted) -> defaults.Setup:
@@ -128,7 +134,7 @@ def sweep_rows(
         policies = grid(policy, axes)
     except ValueError as nonsense:
         raise BacktestRefused(str(nonsense)) from None
-    hours = read_hours(wanted.file, wanted.first_day, wanted.last_day, gaps=wanted.gaps)
+    hours = _hours(wanted)
     found = sweep(bars(hours), setup_of(wanted), policies, folder, workers=workers, on_done=on_done)
     return sorted(found.to_pylist(), key=lambda row: -float(row["hedged"]))
 

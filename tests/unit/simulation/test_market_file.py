@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keeper.simulation.market_file import MarketFileRefused, read_hours
+from keeper.simulation.market_file import MarketFileRefused, read_hours, with_daily_gas
 
 HEADER = "timestamp_utc,spot,spot_high,perp,funding_rate"
 ROWS = [
@@ -61,6 +61,29 @@ def test_read__wrong_gas__is_refused(tmp_path, gas):
     path = _file(tmp_path, row, header="timestamp_utc,spot,perp,gas_gwei")
     with pytest.raises(MarketFileRefused, match="line 2, column gas_gwei: not"):
         read_hours(path)
+
+
+def test_with_daily_gas__each_hour__price_of_its_day(tmp_path):
+    gas = tmp_path / "gas.csv"
+    gas.write_text("date_utc,avg_gas_price_gwei,eth_usd\n2024-08-04,5.5,1\n2024-08-05,40,1\n")
+    hours = with_daily_gas(read_hours(_file(tmp_path, *ROWS)), gas)
+    assert [hour.gas_gwei for hour in hours] == [5.5, 40, 40]  # midnight closes the day before
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        ("2024-08-05,40", "no gas price of 2024-08-04"),
+        ("2024-08-05,40\n2024-08-05,41", "line 3, column date_utc: 2024-08-05 stands there twice"),
+        ("05/08/2024,40", "line 2, column date_utc: not a day"),
+        ("2024-08-05,-1", "line 2, column avg_gas_price_gwei: not in 0"),
+    ],
+)
+def test_with_daily_gas__wrong_file__is_refused(tmp_path, rows, fault):
+    gas = tmp_path / "gas.csv"
+    gas.write_text(f"date_utc,avg_gas_price_gwei\n{rows}\n")
+    with pytest.raises(MarketFileRefused, match=fault):
+        with_daily_gas(read_hours(_file(tmp_path, *ROWS)), gas)
 
 
 def test_read__gaps_asked_for__hours_may_be_missing_but_not_turn_back(tmp_path):
