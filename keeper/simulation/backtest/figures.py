@@ -48,8 +48,8 @@ def drawdown(values: Floats) -> float:
     """
     Return the largest fall from a high, as a share of it.
 
-    >>> drawdown(np.array([1.0, 2.0, 1.5, 3.0, 1.2]))
-    0.6
+    >>> drawdown(np.array([1.0, 2.0, 1.5, 4.0, 1.0]))
+    0.75
     """
     return float(np.max(1.0 - values / np.maximum.accumulate(values)))
 
