@@ -8,6 +8,7 @@ After each call the reason of a refusal and the whole snapshot of the lens must 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -167,30 +168,18 @@ class VaultTwins:
         """Let the trader trade at the n-th venue; both sides accept or refuse."""
         limit = market_world.MAX_UINT if size > 0 else 0
         chain, model = self.venues[n], self.vault.venues[n].venue
-        refusals = (
-            outcome(
-                lambda: chain.trade(0, size, limit, sender=self.trader), boa.BoaError, reason_of
-            )[1],
-            outcome(
-                lambda: model.trade(self.trader.lower(), 0, size, limit, at=self.now),
-                Reverted,
-                lambda error: error.reason,
-            )[1],
+        on_chain = refusal_on_chain(lambda: chain.trade(0, size, limit, sender=self.trader))
+        in_model = refusal_in_model(
+            lambda: model.trade(self.trader.lower(), 0, size, limit, at=self.now)
         )
-        assert refusals[0] == refusals[1]
+        assert on_chain == in_model
 
     def rebalance(self, plan: Plan) -> str | None:
         """Send the plan to both, compare, and return why it was refused."""
         legs = [leg.words() for leg in plan.legs]
         words = (*plan.words()[:3], legs, *plan.words()[4:])
-        chain = outcome(
-            lambda: self.world.book.rebalance(words, sender=self.world.keeper),
-            boa.BoaError,
-            reason_of,
-        )[1]
-        model = outcome(
-            lambda: self.vault.rebalance(plan, at=self.now), Reverted, lambda error: error.reason
-        )[1]
+        chain = refusal_on_chain(lambda: self.world.book.rebalance(words, sender=self.world.keeper))
+        model = refusal_in_model(lambda: self.vault.rebalance(plan, at=self.now))
         assert chain == model, f"the chain says {chain!r}, the model {model!r}: {plan}"
         self.compare()
         if chain is not None:
@@ -223,6 +212,18 @@ class VaultTwins:
         )
         assert same == replace(ours, venues=())
         assert seen.venues == ours.venues
+
+
+def refusal_on_chain(call: Callable[[], Any]) -> str | None:
+    """Return why the chain refuses a call, None if it does not."""
+    error = outcome(call, boa.BoaError)[1]
+    return None if error is None else reason_of(error)
+
+
+def refusal_in_model(call: Callable[[], Any]) -> str | None:
+    """Return why the model refuses a call, None if it does not."""
+    error = outcome(call, Reverted)[1]
+    return None if error is None else error.reason
 
 
 def lower(contract: Any) -> Address:
