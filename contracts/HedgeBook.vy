@@ -182,6 +182,7 @@ def open_flow() -> IBookFlows.Flow:
 def free_margin(assets: uint256, price_wad: uint256) -> uint256:
     """
     @notice Take asset margin out of the venues, in their order, down to the margin target.
+    @dev A venue that refuses is passed over: the others and what is idle are still there.
     @return What was sent to the vault, at most `assets`.
     """
     self._only_vault()
@@ -189,9 +190,8 @@ def free_margin(assets: uint256, price_wad: uint256) -> uint256:
     for i: uint256 in range(self._venue_count(), bound=MAX_VENUES):
         venue: IHedgeVenue = self._venue(i)
         free: uint256 = min(self._free_assets(venue, price_wad), assets - freed)
-        if free != 0:
+        if free != 0 and self._withdrawn(venue, free):
             freed += free
-            extcall venue.withdraw(free, 0, self._vault().address)
             margin: IHedgeVenue.Margin = staticcall venue.margin(self, price_wad)
             self._log_margin(
                 empty(bytes32), venue.address, -convert(free, int256), 0, margin.assets
@@ -749,6 +749,23 @@ def _take_margin(leg: IHedgeBook.Leg):
     if quote != 0:
         extcall IHedgeVenue(leg.venue).withdraw(0, quote, self)
         self._receive_quote(quote)
+
+
+@internal
+def _withdrawn(venue: IHedgeVenue, assets: uint256) -> bool:
+    """
+    @return Whether the venue sent asset margin to the vault, which counts it itself.
+    """
+    return raw_call(
+        venue.address,
+        abi_encode(
+            assets,
+            empty(uint256),
+            self._vault().address,
+            method_id=method_id("withdraw(uint256,uint256,address)"),
+        ),
+        revert_on_failure=False,
+    )
 
 
 @internal

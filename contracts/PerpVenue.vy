@@ -347,8 +347,11 @@ def account(owner: address) -> ILiquidationRules.Account:
     return ledger.load(owner)
 
 
+# Reentrant: the fund counts what it is owed by it, and one that is not told sells its shares too
+# cheaply. The fund's claim is written before tokens move.
 @external
 @view
+@reentrant
 def state() -> IPerpVenue.MarketState:
     return IPerpVenue.MarketState(
         long_size=convert(words.high_of(ledger.sizes), uint256),

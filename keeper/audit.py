@@ -55,6 +55,15 @@ class Till:
 
 
 @dataclass(slots=True)
+class Waiting:
+    """What is left of a queued request; empty when it is filled, cancelled or lapsed."""
+
+    owner: str = NO_ADDRESS
+    shares: int = 0
+    min_assets: int = 0
+
+
+@dataclass(slots=True)
 class Ledger:
     """
     What the events add up to; raw units as in the interfaces, addresses in lower case.
@@ -83,6 +92,11 @@ class Ledger:
     owners: dict[str, str] = field(default_factory=dict)  # by contract type
     accounts: dict[tuple[str, str], Account] = field(default_factory=dict)  # venue, owner
     tills: dict[str, Till] = field(default_factory=dict)  # by venue
+    requests: dict[int, Waiting] = field(default_factory=dict)  # by number
+    request_count: int = 0
+    pending_shares: int = 0
+    claims: dict[str, int] = field(default_factory=dict)  # by owner, asset units
+    reserved_assets: int = 0
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -221,6 +235,63 @@ def _owner(run: _Fold, event: Event) -> None:
     before = run.ledger.owners.get(event.contract, NO_ADDRESS)
     run.expect(event, "owner before", before, event["previous_owner"])
     run.ledger.owners[event.contract] = event["new_owner"]
+
+
+# The queue's side
+
+
+def _requested(run: _Fold, event: Event) -> None:
+    ledger = run.ledger
+    run.expect(event, "number", ledger.request_count, event["id"])
+    _pending(run, event, event["shares"])
+    ledger.request_count = event["id"] + 1
+    ledger.requests[event["id"]] = Waiting(
+        owner=event["owner"], shares=event["shares"], min_assets=event["min_assets"]
+    )
+
+
+def _pending(run: _Fold, event: Event, shares: int) -> None:
+    pending = run.ledger.pending_shares + shares
+    run.expect(event, "pending shares", pending, event["pending_shares_after"])
+    run.ledger.pending_shares = event["pending_shares_after"]
+
+
+def _filled(run: _Fold, event: Event) -> None:
+    ledger, owner = run.ledger, event["owner"]
+    waiting = ledger.requests.setdefault(event["id"], Waiting())
+    run.expect(event, "owner", waiting.owner, owner)
+    run.expect(event, "shares left", waiting.shares - event["shares"], event["shares_after"])
+    least = max(0, waiting.min_assets - event["assets"]) if event["shares_after"] else 0
+    run.expect(event, "minimum left", least, event["min_assets_after"])
+    claim = ledger.claims.get(owner, 0) + event["assets"]
+    run.expect(event, "claim", claim, event["claim_after"])
+    reserved = ledger.reserved_assets + event["assets"]
+    run.expect(event, "reserved assets", reserved, event["reserved_assets_after"])
+    _pending(run, event, -event["shares"])
+    ledger.claims[owner] = event["claim_after"]
+    ledger.reserved_assets = event["reserved_assets_after"]
+    ledger.requests[event["id"]] = (
+        Waiting(owner=owner, shares=event["shares_after"], min_assets=event["min_assets_after"])
+        if event["shares_after"]
+        else Waiting()
+    )
+
+
+def _given_back(run: _Fold, event: Event) -> None:
+    waiting = run.ledger.requests.get(event["id"], Waiting())
+    run.expect(event, "owner", waiting.owner, event["owner"])
+    run.expect(event, "shares", waiting.shares, event["shares"])
+    _pending(run, event, -event["shares"])
+    run.ledger.requests[event["id"]] = Waiting()
+
+
+def _claim_paid(run: _Fold, event: Event) -> None:
+    ledger, owner = run.ledger, event["owner"]
+    run.expect(event, "claim", ledger.claims.get(owner, 0), event["assets"])
+    reserved = ledger.reserved_assets - event["assets"]
+    run.expect(event, "reserved assets", reserved, event["reserved_assets_after"])
+    ledger.claims[owner] = 0
+    ledger.reserved_assets = event["reserved_assets_after"]
 
 
 # The book's side
@@ -484,6 +555,11 @@ _BOOKINGS: Final[dict[tuple[str, str], Callable[[_Fold, Event], None]]] = {
     ("HedgeVault", "BaseChargeSet"): _base_charge,
     ("HedgeVault", "EntryPaused"): _entry_paused,
     ("HedgeVault", "OwnershipTransferred"): _owner,
+    ("RedemptionQueue", "RedemptionRequested"): _requested,
+    ("RedemptionQueue", "RedemptionFilled"): _filled,
+    ("RedemptionQueue", "RedemptionCancelled"): _given_back,
+    ("RedemptionQueue", "RedemptionLapsed"): _given_back,
+    ("RedemptionQueue", "ClaimPaid"): _claim_paid,
     ("HedgeBook", "Rebalanced"): _rebalanced,
     ("HedgeBook", "HedgeTraded"): _hedge_traded,
     ("HedgeBook", "MarginMoved"): _margin_moved,
@@ -549,4 +625,4 @@ def _dict_differences(name: str, replayed: dict[Any, Any], read: dict[Any, Any])
 
 
 def _empty(value: Any) -> bool:
-    return value is None or value in (0, Account(), Till())
+    return value is None or value in (0, Account(), Till(), Waiting())

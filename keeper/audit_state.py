@@ -7,33 +7,33 @@ Asks through a function that the chain's edge provides, all at one block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from keeper import abi
-from keeper.audit import Account, Ledger, Till
+from keeper.audit import NO_ADDRESS, Account, Ledger, Till, Waiting
 
 Call = Callable[[str, bytes], bytes]  # address and data to the words of the answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """Lower-case addresses of what is audited: a vault, its book and its venues."""
+    """Lower-case addresses of what is audited: a vault, its book, queue and venues."""
 
     vault: str
     book: str
+    queue: str
     venues: tuple[str, ...]
 
     def contracts(self) -> dict[str, str]:
         """Return the contract type by address, as `events.decode_logs` wants it."""
         venues = dict.fromkeys(self.venues, "PerpVenue")
-        return {self.vault: "HedgeVault", self.book: "HedgeBook", **venues}
+        own = {self.vault: "HedgeVault", self.book: "HedgeBook", self.queue: "RedemptionQueue"}
+        return {**own, **venues}
 
 
-def read_ledger(
-    call: Call, system: System, holders: Iterable[str], accounts: Iterable[tuple[str, str]]
-) -> Ledger:
+def read_ledger(call: Call, system: System, replayed: Ledger) -> Ledger:
     """
     Return the chain's own ledger.
 
@@ -43,20 +43,20 @@ def read_ledger(
         Asks the chain at one fixed block.
     system : System
         Which contracts.
-    holders : iterable of str
-        Addresses whose shares are asked for; the sum must be the supply.
-    accounts : iterable of (str, str)
-        Venue and owner of the margin accounts that are asked for.
+    replayed : Ledger
+        Whose keys are asked for: holders of shares, owners of claims, requests, accounts.
 
     Notes
     -----
+    Requests that are over by the replay are not asked for; `pending_shares` would differ if one
+    of them were not.
     If the holders' shares do not sum to the supply, the difference is put down to a holder named
     ``unknown``, which no replay has.
     """
     asked = _Asked(call, system)
     state = asked.book("state")
     ledger = Ledger(
-        shares={holder: asked.vault("balanceOf", holder) for holder in holders},
+        shares={holder: asked.vault("balanceOf", holder) for holder in replayed.shares},
         idle_assets=asked.vault("idle_assets"),
         base_charge_bps=asked.vault("base_charge_bps"),
         entry_paused_until=asked.vault("entry_paused_until"),
@@ -76,7 +76,16 @@ def read_ledger(
         rebalanced_at=state["rebalanced_at"],
         owners={"HedgeVault": asked.vault("owner"), "HedgeBook": asked.book("owner")},
         tills={venue: asked.till(venue) for venue in system.venues},
-        accounts={(venue, owner): asked.account(venue, owner) for venue, owner in accounts},
+        accounts={key: asked.account(*key) for key in replayed.accounts if key[1] != NO_ADDRESS},
+        requests={
+            number: asked.waiting(number)
+            for number, waiting in replayed.requests.items()
+            if waiting.shares
+        },
+        request_count=asked.queue("count"),
+        pending_shares=asked.queue("pending_shares"),
+        claims={owner: asked.queue("claim_of", owner) for owner in replayed.claims},
+        reserved_assets=asked.queue("reserved_assets"),
     )
     missing = asked.vault("totalSupply") - ledger.supply
     if missing:
@@ -100,6 +109,15 @@ class _Asked:
 
     def book(self, view: str, *arguments: Any) -> Any:
         return self._ask(self._system.book, "HedgeBook", view, *arguments)
+
+    def queue(self, view: str, *arguments: Any) -> Any:
+        return self._ask(self._system.queue, "RedemptionQueue", view, *arguments)
+
+    def waiting(self, number: int) -> Waiting:
+        stored: Mapping[str, Any] = self.queue("request_of", number)
+        return Waiting(
+            owner=stored["owner"], shares=stored["shares"], min_assets=stored["min_assets"]
+        )
 
     def allotments(self) -> dict[str, int]:
         venues = [self.book("venues", i) for i in range(self.book("venue_count"))]

@@ -17,13 +17,14 @@ from eth_utils.crypto import keccak
 from keeper.audit_state import System
 from keeper.chain import Chain
 from keeper.deadline import Deadline
-from keeper.errors import ConfigInvalid
+from keeper.errors import ConfigInvalid, CorruptAnswer
 from keeper.evidence import Evidence, gather
 from keeper.journal import Journal
 from keeper.replay import Verdict
 from keeper.snapshot import Address, VaultSnapshot
 
 SYMBOL: Final = "0x" + keccak(text="symbol()")[:4].hex()
+QUEUE: Final = "0x" + keccak(text="queue()")[:4].hex()
 READ_SECS: Final = 120.0
 
 
@@ -69,17 +70,32 @@ def _of_vault(
     chain: Chain, journal: Journal, vault: VaultSnapshot, first_block: int, head: int
 ) -> VaultEvidence:
     venues = tuple(venue.venue for venue in vault.venues)
-    system = System(vault=vault.vault, book=vault.book, venues=venues)
-    calls = [
-        ("eth_call", [{"to": t, "data": SYMBOL}, "latest"]) for t in (vault.asset, vault.quote)
-    ]
-    asset, quote = (_symbol(answer) for answer in chain.batch(calls))
+    views = [(vault.asset, SYMBOL), (vault.quote, SYMBOL), (vault.vault, QUEUE)]
+    calls = [("eth_call", [{"to": to, "data": view}, "latest"]) for to, view in views]
+    *symbols, queue = chain.batch(calls)
+    asset, quote = (_symbol(answer) for answer in symbols)
+    system = System(vault=vault.vault, book=vault.book, queue=_address(queue), venues=venues)
     return VaultEvidence(
         vault=vault.vault,
         evidence=gather(chain.batch, journal, system, first_block, head),
         asset=asset,
         quote=quote,
     )
+
+
+def _address(answer: object) -> str:
+    """
+    Return the address that a view gave.
+
+    Raises
+    ------
+    CorruptAnswer
+        If it gave something else.
+    """
+    try:
+        return str(decode(["address"], bytes.fromhex(str(answer).removeprefix("0x")))[0]).lower()
+    except (DecodingError, ValueError):
+        raise CorruptAnswer("the vault does not name its queue") from None
 
 
 def _symbol(answer: object) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from eth_abi.exceptions import DecodingError
 
-from keeper.audit import NO_ADDRESS, Ledger, compare, fold
+from keeper.audit import Ledger, compare, fold
 from keeper.audit_state import System, read_ledger
 from keeper.errors import ChainUnavailable, CorruptAnswer
 from keeper.events import Event, Log, decode_logs
@@ -50,7 +50,7 @@ def replay(batch: Batch, system: System, first_block: int, last_block: int) -> V
     batch : callable
         Sends JSON-RPC calls to one node.
     system : System
-        Vault, book and venues.
+        Vault, book, queue and venues.
     first_block : int
         At or before the deployment of any of them.
 
@@ -71,9 +71,8 @@ def replay(batch: Batch, system: System, first_block: int, last_block: int) -> V
             raise CorruptAnswer(f"{address} does not answer as our contracts do")
         return bytes.fromhex(answer[2:])
 
-    accounts = [key for key in ledger.accounts if key[1] != NO_ADDRESS]
     try:
-        state = read_ledger(call, system, list(ledger.shares), accounts)
+        state = read_ledger(call, system, ledger)
     except DecodingError as fault:
         raise CorruptAnswer(f"an answer does not fit its contract: {fault}") from None
     faults = (*ledger.faults, *compare(ledger, state))

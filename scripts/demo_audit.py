@@ -69,7 +69,12 @@ def conclude(
 ) -> Conclusion:
     """Audit the chain, read the journal, and judge."""
     at = {name: entry.address.lower() for name, entry in deployment.contracts.items()}
-    system = System(vault=at["HedgeVault"], book=at["HedgeBook"], venues=(at["PerpVenue"],))
+    system = System(
+        vault=at["HedgeVault"],
+        book=at["HedgeBook"],
+        queue=at["RedemptionQueue"],
+        venues=(at["PerpVenue"],),
+    )
     where = Node(
         rpc_url=node.url,
         chain_id=node.chain_id,

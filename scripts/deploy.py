@@ -220,7 +220,8 @@ def _deploy_market(builder: _Builder, settings: Settings) -> None:
 
 
 def _deploy_vault(builder: _Builder, settings: Settings) -> None:
-    limits = settings.limits or terms.limits(_decimals(builder)[0])
+    asset_decimals = _decimals(builder)[0]
+    limits = settings.limits or terms.limits(asset_decimals)
     builder.create("HedgeGuard", "HedgeGuard")
     parts = ("Asset", "Quote", "PriceOracle", "SpotMarket", "HedgeGuard")
     builder.create(
@@ -234,11 +235,21 @@ def _deploy_vault(builder: _Builder, settings: Settings) -> None:
         settings.max_hedge_ratio_bps,
         limits.words(),
     )
+    builder.create(
+        "RedemptionQueue",
+        "RedemptionQueue",
+        builder["HedgeBook"],
+        settings.queue_delay_secs,
+        settings.queue_cancel_delay_secs,
+        terms.queue_min_shares(asset_decimals),
+        terms.PREMIUM_TOLERANCE_WAD,
+    )
+    builder.create("FlowRules", "FlowRules")
     charge = settings.base_charge_bps
     builder.create(
         "HedgeVault",
         "HedgeVault",
-        builder["HedgeBook"],
+        *(builder[part] for part in ("HedgeBook", "FlowRules", "RedemptionQueue")),
         settings.vault_name,
         settings.vault_symbol,
         settings.least_base_charge_bps() if charge is None else charge,

@@ -38,6 +38,8 @@ NAMES: Final = (
     "PerpVenue",
     "HedgeGuard",
     "HedgeBook",
+    "RedemptionQueue",
+    "FlowRules",
     "HedgeVault",
     "VaultLens",
 )

@@ -17,6 +17,7 @@ from keeper.units import WAD
 PER_CENT: Final = 10**16  # WAD
 BASIS_POINT: Final = 10**14  # WAD
 
+SHARE_DIGITS: Final = 3  # decimals of a share over those of the asset
 HEDGE_RATIO_BPS: Final = 10_000  # no econometric ratio beats 1:1 on the same coin (quant.md 1)
 MIN_HEDGE_RATIO_BPS: Final = 5_000  # under it the name "hedged" would mislead
 MAX_HEDGE_RATIO_BPS: Final = 10_500  # minimum-variance ratios stay within 1 % of 1
@@ -27,6 +28,9 @@ UNSTAKE_WINDOW_SECS: Final = 172_800  # two days to be paid, without a free exit
 SPOT_FEE_WAD: Final = 5 * BASIS_POINT  # the usual tier for ETH against USDC
 POOL_DELAY_SECS: Final = 3_600  # time to liquidate what a leaver knows to be bad
 POOL_WINDOW_SECS: Final = 4 * 3_600  # three heartbeats to be executed in, and no longer to wait
+QUEUE_DELAY_SECS: Final = 3_600  # the heartbeat: nobody knows the round that prices his exit
+QUEUE_CANCEL_DELAY_SECS: Final = 86_400  # a request that is easily taken back is a free option
+PREMIUM_TOLERANCE_WAD: Final = 20 * BASIS_POINT  # a skew of 200 pushed in front of a fill
 MAX_DEVIATION_BPS: Final = 200  # of feeds that each may lag by 50 bp, twice over
 
 ASSET_MAX_AGE_SECS: Final = 4_500  # heartbeat of an hour and a quarter more
@@ -97,6 +101,11 @@ class Limits:
     def words(self) -> tuple[int, ...]:
         """Return the struct as the ABI wants it."""
         return astuple(self)
+
+
+def queue_min_shares(asset_decimals: int) -> int:
+    """Return the least request: 0.01 of an asset at the start."""
+    return int(10 ** (asset_decimals + SHARE_DIGITS) // 100)
 
 
 def venue_terms(asset_decimals: int, quote_decimals: int) -> VenueTerms:

@@ -148,7 +148,7 @@ def _same_immutables(entry: Deployed, found: bytes, replayed: bytes) -> bool:
     """
     own = {bytes(12) + bytes.fromhex(entry.address[2:])}
     if entry.contract == "HedgeVault":
-        own.add(_domain_separator(entry.arguments[1], entry.address))
+        own.add(_domain_separator(entry.arguments[3], entry.address))
     words = range(0, max(len(found), len(replayed)), WORD)
     return all(
         found[at : at + WORD] == replayed[at : at + WORD] or found[at : at + WORD] in own
@@ -202,6 +202,11 @@ def _wiring(deployment: Deployment) -> list[Finding]:
         ("HedgeBook", "vault", "HedgeVault"),
         ("HedgeVault", "book", "HedgeBook"),
         ("HedgeVault", "asset", "Asset"),
+        ("HedgeVault", "rules", "FlowRules"),
+        ("HedgeVault", "queue", "RedemptionQueue"),
+        ("RedemptionQueue", "book", "HedgeBook"),
+        ("RedemptionQueue", "vault", "HedgeVault"),
+        ("RedemptionQueue", "ASSET_FEED", "AssetFeed"),
     )
     found += [
         _same(name, view, str(getattr(at[name], view)()), address[partner])
@@ -213,6 +218,7 @@ def _wiring(deployment: Deployment) -> list[Finding]:
         _same("HedgeBook", "number of venues", at["HedgeBook"].venue_count(), 1),
         _same("HedgeBook", "venue 0", str(at["HedgeBook"].venues(0)), venue),
         _true("LiquidityPool", "holds the tokens of its ledger", _pool_is_covered(at)),
+        _true("RedemptionQueue", "holds the tokens of its ledger", _queue_is_covered(at)),
     ]
 
 
@@ -276,6 +282,13 @@ def _pool_is_covered(at: dict[str, Any]) -> bool:
     quote, assets = pool.holdings()
     held = [int(at[name].balanceOf(pool.address)) for name in ("Quote", "Asset")]
     return held[0] >= quote + pool.quote_escrowed() and held[1] >= assets
+
+
+def _queue_is_covered(at: dict[str, Any]) -> bool:
+    queue = at["RedemptionQueue"]
+    shares = int(at["HedgeVault"].balanceOf(queue.address))
+    assets = int(at["Asset"].balanceOf(queue.address))
+    return shares >= queue.pending_shares() and assets >= queue.reserved_assets()
 
 
 def _same(name: str, what: str, actual: Any, expected: Any) -> Finding:

@@ -22,6 +22,9 @@ WAD = 10**18
 BOUND = 2**112  # of an asset amount
 HOUR = 3_600
 DAY = 86_400
+SHARE_DIGITS = 3  # decimals of a share over those of the asset
+QUEUE_DELAY, QUEUE_CANCEL_DELAY = HOUR, 6 * HOUR
+PREMIUM_TOLERANCE_WAD = 2 * 10**15  # 20 bp
 LIMIT_NAMES = (
     "inner_band_bps",
     "urgent_band_bps",
@@ -88,6 +91,8 @@ class VaultWorld:
     guard: Any
     book: Any
     vault: Any
+    queue: Any
+    rules: Any
     lens: Any
     keeper: str
     guardian: str
@@ -132,6 +137,16 @@ class VaultWorld:
     def deposit(self, account: str, whole: float | str) -> int:
         """Deposit so many whole assets for oneself and return the shares."""
         return int(self.vault.deposit(self.assets(whole), account, sender=account))
+
+    def request(self, account: str, shares: int, min_assets: int = 0) -> int:
+        """Put shares into the queue and return the request's number."""
+        self.vault.approve(self.queue.address, shares, sender=account)
+        return int(self.queue.request(shares, min_assets, sender=account))
+
+    def become_due(self) -> None:
+        """Let the delay of the queue pass and the feed report once after it, at the same price."""
+        boa.env.time_travel(seconds=QUEUE_DELAY)
+        self.pass_time(1)
 
     def plan(
         self,
@@ -241,6 +256,19 @@ def deploy_book(parts: dict[str, Any], limits: dict[str, int], **fields: Any) ->
     return deployer("HedgeBook.vy").deploy(*arguments.values())
 
 
+def deploy_vault(book: Any, asset_decimals: int, base_charge_bps: int) -> tuple[Any, Any, Any]:
+    """Deploy a vault, its queue and its rules on a book that has yet to be told of it."""
+    min_shares = 10 ** (asset_decimals + SHARE_DIGITS) // 100
+    times = QUEUE_DELAY, QUEUE_CANCEL_DELAY
+    queue = deployer("RedemptionQueue.vy").deploy(
+        book.address, *times, min_shares, PREMIUM_TOLERANCE_WAD
+    )
+    rules = deployer("FlowRules.vy").deploy()
+    parts = book.address, rules.address, queue.address
+    vault = deployer("HedgeVault.vy").deploy(*parts, "Hedged ETH", "hETH", base_charge_bps)
+    return vault, queue, rules
+
+
 def vault_world(
     asset_decimals: int = 18,
     quote_decimals: int = 6,
@@ -307,11 +335,11 @@ def vault_world(
         "guardian": guardian,
     }
     book = deploy_book(parts, chosen, hedge_ratio_bps=hedge_ratio_bps)
-    vault = deployer("HedgeVault.vy").deploy(book.address, "Hedged ETH", "hETH", base_charge_bps)
+    vault, queue, rules = deploy_vault(book, asset_decimals, base_charge_bps)
     book.set_vault(vault.address)
     book.add_venue(base.venue.address, allotment_bps)
     lens = deployer("VaultLens.vy").deploy()
-    return VaultWorld(base, spot, guard, book, vault, lens, keeper, guardian, chosen)
+    return VaultWorld(base, spot, guard, book, vault, queue, rules, lens, keeper, guardian, chosen)
 
 
 def _seed(base: World, spot: Any, depth: float | str, price: float | str) -> None:

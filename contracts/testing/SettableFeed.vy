@@ -30,6 +30,8 @@ MASK_TIME: constant(uint256) = 2**40 - 1
 DECIMALS: immutable(uint8)
 
 _answer: int256
+_answers: HashMap[uint80, int256]  # of every round
+_clocks: HashMap[uint80, uint256]
 _clock: uint256  # round id 80 | answered in 80 | started at 40 | updated at 40 | reverting 1
 
 
@@ -90,6 +92,24 @@ def latestRoundData() -> (uint80, int256, uint256, uint256, uint80):
 
 @external
 @view
+def getRoundData(round_id: uint80) -> (uint80, int256, uint256, uint256, uint80):
+    """
+    @notice A round of before.
+    """
+    assert self._clock >> 240 == 0, "feed: reverting"
+    clock: uint256 = self._clocks[round_id]
+    assert clock != 0, "feed: no such round"
+    return (
+        round_id,
+        self._answers[round_id],
+        clock >> 160 & MASK_TIME,
+        clock >> 200 & MASK_TIME,
+        convert(clock >> 80 & MASK_ID, uint80),
+    )
+
+
+@external
+@view
 def last_round() -> Round:
     """
     @notice The round as published, also while reads revert.
@@ -121,13 +141,15 @@ def _publish(answer: int256):
 def _store(published: Round):
     assert max(published.started_at, published.updated_at) <= MASK_TIME, "feed: time too large"
     self._answer = published.answer
-    self._clock = (
+    clock: uint256 = (
         convert(published.round_id, uint256)
         | convert(published.answered_in_round, uint256) << 80
         | published.started_at << 160
         | published.updated_at << 200
-        | self._clock >> 240 << 240
     )
+    self._clock = clock | self._clock >> 240 << 240
+    self._answers[published.round_id] = published.answer
+    self._clocks[published.round_id] = clock
 
 
 @internal

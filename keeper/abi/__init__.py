@@ -21,6 +21,7 @@ CONTRACTS = (
     "LiquidityPool",
     "PerpVenue",
     "PriceOracle",
+    "RedemptionQueue",
     "SpotMarket",
     "VaultLens",
 )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-N-02: tokens with callbacks. Whatever moves tokens, re-entry into vault, book or venue reverts,
-also into another contract than the one at work; and N-03: a view called in the middle reverts or
-says what was true before or is true after.
+N-02: tokens with callbacks. Whatever moves tokens, re-entry into vault, book, queue or venue
+reverts, also into another contract than the one at work; and N-03: a view called in the middle
+reverts or says what was true before or is true after.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ class Stage:
         self.plan(Leg(size=world.assets(10)), spot_assets=-world.assets(10))
         world.pass_time(world.limits["cooldown_secs"])
         self.plan(Leg(margin_quote=world.quotes(2_000)))
+        self.act(world.vault, "approve", world.queue.address, MAX_UINT)
+        self.act(world.queue, "request", 10**21, 0)
+        world.become_due()
 
     def act(self, contract, name, *args):
         call = getattr(contract, name).prepare_calldata(*args)
@@ -68,6 +71,7 @@ OPERATIONS = {
             s.attacker.address,
         ),
     ),
+    "fill": ("asset", lambda s, u: s.act(s.world.queue, "process", 1)),
     "margin_in": ("asset", lambda s, u: s.plan(Leg(margin_assets=u))),
     "margin_out": ("asset", lambda s, u: s.plan(Leg(margin_assets=-u))),
     "quote_in": ("quote", lambda s, u: s.plan(Leg(margin_quote=10**8))),
@@ -79,6 +83,9 @@ OPERATIONS = {
 }
 
 
+FLOWS = {"deposit", "mint", "withdraw", "exit_from_margin", "fill"}  # without a plan
+
+
 def calls(stage):
     """State-changing calls that would all pass on their own."""
     world, me, unit = stage.world, stage.attacker.address, stage.world.assets(1)
@@ -87,6 +94,7 @@ def calls(stage):
         (world.vault, "mint", (unit, me)),
         (world.vault, "withdraw", (unit, me, me)),
         (world.vault, "redeem", (10**20, me, me)),
+        (world.queue, "process", (1,)),
         (world.book, "rebalance", (world.plan(Leg(margin_assets=10**15)),)),
     ]
 
@@ -128,7 +136,7 @@ def test_n02__reentry_from_a_token__reverts(stage, operation, when):
             stage.hook(token, when, contract, name, *args)
             if name == "rebalance":  # its nonce would be stale inside a plan: give the next
                 plan = list(args[0])
-                plan[0] += operation not in {"deposit", "mint", "withdraw", "exit_from_margin"}
+                plan[0] += operation not in FLOWS
                 stage.hook(token, when, contract, name, tuple(plan))
             run(stage, stage.world.assets(1))
             assert stage.attacker.attempts() == 1, (operation, name)

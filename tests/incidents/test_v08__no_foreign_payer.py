@@ -2,8 +2,8 @@
 """
 V-08: nobody pays but the caller, or who gave him an allowance.
 
-Every state-changing function of vault and book is called by a stranger with a victim, who gave
-vault and book unlimited approval of both tokens, in every address argument.
+Every state-changing function of vault, book and queue is called by a stranger with a victim, who
+gave all of them unlimited approval of both tokens and the shares, in every address argument.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def test_v08__stranger_names_the_victim_everywhere__victim_loses_nothing():
         victim, stranger = world.depositor("victim"), str(boa.env.generate_address("stranger"))
         world.quote.mint(victim, world.quotes(1_000))
         world.deposit(victim, 5)
-        for token in (world.asset, world.quote):
-            for spender in (world.vault, world.book):
+        for token in (world.asset, world.quote, world.vault):
+            for spender in (world.vault, world.book, world.queue):
                 token.approve(spender.address, MAX_UINT, sender=victim)
 
         def wealth():
@@ -45,7 +45,7 @@ def test_v08__stranger_names_the_victim_everywhere__victim_loses_nothing():
             )
 
         had, tried = wealth(), 0
-        for contract in (world.vault, world.book):
+        for contract in (world.vault, world.book, world.queue):
             for entry in contract.abi:
                 if entry["type"] != "function" or entry["stateMutability"] == "view":
                     continue
@@ -58,4 +58,4 @@ def test_v08__stranger_names_the_victim_everywhere__victim_loses_nothing():
                         *(argument(kind, victim) for kind in kinds), sender=stranger
                     )
                 assert wealth() == had, entry["name"]
-        assert tried >= 24
+        assert tried >= 28

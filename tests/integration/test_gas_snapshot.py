@@ -48,7 +48,7 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("deployments")
     with deployed("anvil", folder, timestamp=GENESIS_AT) as world:
         world.node.request("anvil_setBlockTimestampInterval", BLOCK_SECS)
-        yield {**vault_figures(world), **venue_figures(world)}
+        yield {**vault_figures(world), **queue_figures(world), **venue_figures(world)}
 
 
 def pass_time(world, seconds):
@@ -87,6 +87,33 @@ def vault_figures(world):
     figures["withdraw from margin"] = sent(first, vault.withdraw, idle + ETHER, first, first)
     pass_time(world, 86_400)
     figures["set_hedge_ratio"] = sent(world.account(0), book.set_hedge_ratio, 9_500)
+    return figures
+
+
+def queue_figures(world):
+    """Requests of one owner, out of idle; the first of each kind is left out."""
+    from scripts import calls
+
+    figures = {}
+    vault, queue = world.at("HedgeVault"), world.at("RedemptionQueue")
+    owner = world.account(6)
+    shares = 10 * int(queue.MIN_SHARES())
+
+    def sent(method, *arguments):
+        return int(calls.send(owner, method, *arguments, doing="a measured call").gas_used)
+
+    sent(vault.approve, queue.address, MAX_UINT)
+    sent(vault.deposit, 20 * ETHER, owner)
+    sent(queue.request, shares, 0)
+    figures["request"] = sent(queue.request, shares, 0)
+    for _ in range(60):
+        sent(queue.request, shares, 0)
+    pass_time(world, int(queue.DELAY()) + BLOCK_SECS)
+    sent(queue.process, 1)
+    figures["fill one request"] = sent(queue.process, 1)
+    figures["fill ten requests"] = sent(queue.process, 10)
+    figures["fill fifty requests"] = sent(queue.process, 50)
+    figures["claim"] = sent(queue.claim, owner)
     return figures
 
 

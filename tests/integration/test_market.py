@@ -89,7 +89,10 @@ def chain(world):
 
 def _system(world):
     return System(
-        vault=world.at("HedgeVault"), book=world.at("HedgeBook"), venues=(world.at("PerpVenue"),)
+        vault=world.at("HedgeVault"),
+        book=world.at("HedgeBook"),
+        queue=world.at("RedemptionQueue"),
+        venues=(world.at("PerpVenue"),),
     )
 
 

@@ -200,8 +200,8 @@ def test_verify__vault_name_in_manifest_changed__immutables_differ(world):
     """The EIP-712 domain, which may differ in the replay, is held against the name."""
     from scripts import verify_deployment
 
-    book, _, symbol, charge = world.deployment["HedgeVault"].arguments
-    manifest = tampered(world, "HedgeVault", arguments=[book, "Another", symbol, charge])
+    *parts, _, symbol, charge = world.deployment["HedgeVault"].arguments
+    manifest = tampered(world, "HedgeVault", arguments=[*parts, "Another", symbol, charge])
     assert wrong(verify_deployment.verify(manifest)) == [
         "WRONG  HedgeVault         the manifest's arguments give other immutables"
     ]

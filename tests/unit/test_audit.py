@@ -9,13 +9,13 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from keeper import abi
-from keeper.audit import NO_ADDRESS, Account, Till, compare, fold, record_hash
+from keeper.audit import NO_ADDRESS, Account, Till, Waiting, compare, fold, record_hash
 from keeper.errors import CorruptAnswer
 from keeper.events import Log, decode_logs
 
-VAULT, BOOK, VENUE = ("0x" + digit * 40 for digit in "abc")
+VAULT, BOOK, VENUE, QUEUE = ("0x" + digit * 40 for digit in "abcd")
 OWNER, KEEPER, GUARDIAN, ALICE, BOB, POOL, FUND = ("0x" + digit * 40 for digit in "1234567")
-CONTRACTS = {VAULT: "HedgeVault", BOOK: "HedgeBook", VENUE: "PerpVenue"}
+CONTRACTS = {VAULT: "HedgeVault", BOOK: "HedgeBook", VENUE: "PerpVenue", QUEUE: "RedemptionQueue"}
 ADDRESSES = {contract: address for address, contract in CONTRACTS.items()}
 PRICE = 2_500 * 10**18
 DECISION = b"\x07" * 32
@@ -166,6 +166,37 @@ def _exit_through_margin(history):
     )  # fmt: skip
 
 
+def _queue(history):
+    """
+    Alice asks for 20,000 at 18 assets or more and gets 10 for half of it, then 5 for a quarter;
+    the rest waits. Bob asks twice and is paid 3 for the first; he cancels the second.
+    """
+    for number, owner, shares, least, pending in (
+        (0, ALICE, 20_000, 18, 20_000),
+        (1, BOB, 4_000, 0, 24_000),
+        (2, BOB, 9, 0, 24_009),
+    ):
+        history.add(
+            "RedemptionQueue", "RedemptionRequested", id=number, owner=owner, shares=shares,
+            min_assets=least, pending_shares_after=pending,
+        )  # fmt: skip
+    for number, owner, shares, assets, after, least, claim, pending, reserved in (
+        (0, ALICE, 10_000, 10, 10_000, 8, 10, 14_009, 10),
+        (0, ALICE, 5_000, 5, 5_000, 3, 15, 9_009, 15),
+        (1, BOB, 4_000, 3, 0, 0, 3, 5_009, 18),
+    ):
+        history.add(
+            "RedemptionQueue", "RedemptionFilled", id=number, owner=owner, shares=shares,
+            assets=assets, shares_after=after, min_assets_after=least, claim_after=claim,
+            pending_shares_after=pending, reserved_assets_after=reserved,
+        )  # fmt: skip
+    history.add("RedemptionQueue", "ClaimPaid", owner=ALICE, assets=15, reserved_assets_after=3)
+    history.add(
+        "RedemptionQueue", "RedemptionCancelled", id=2, owner=BOB, shares=9,
+        pending_shares_after=5_000,
+    )  # fmt: skip
+
+
 @pytest.fixture
 def history():
     built = _History()
@@ -174,6 +205,7 @@ def history():
     _deposit(built, BOB, 50, 50_000, 50_000, 100)
     head = _rebalance(built, bytes(32))
     _exit_through_margin(built)
+    _queue(built)
     record, head = _record(built, head, 1)
     built.add(
         "HedgeBook", "Rebalanced", decision_id=DECISION, nonce=1, record=record, audit_head=head
@@ -196,6 +228,32 @@ def test_fold__whole_history__adds_up(history):
     assert (ledger.keeper, ledger.guardian, ledger.vault) == (KEEPER, GUARDIAN, VAULT)
     assert ledger.owners == {"HedgeVault": OWNER, "HedgeBook": OWNER}
     assert ledger.rebalanced_at == 1_736_121_600
+    assert ledger.requests == {
+        0: Waiting(owner=ALICE, shares=5_000, min_assets=3), 1: Waiting(), 2: Waiting()
+    }  # fmt: skip
+    assert (ledger.request_count, ledger.pending_shares) == (3, 5_000)
+    assert ledger.claims == {ALICE: 0, BOB: 3}
+    assert ledger.reserved_assets == 3
+
+
+def test_fold__request_that_lapses__is_over(history):
+    history.add(
+        "RedemptionQueue", "RedemptionLapsed", id=0, owner=ALICE, shares=5_000,
+        pending_shares_after=0,
+    )  # fmt: skip
+    ledger = _folded(history.logs)
+    assert ledger.faults == []
+    assert ledger.requests[0] == Waiting()
+    assert ledger.pending_shares == 0
+
+
+def test_fold__fill_of_another_owner__is_found(history):
+    history.add(
+        "RedemptionQueue", "RedemptionFilled", id=0, owner=BOB, shares=5_000, assets=1,
+        claim_after=4, reserved_assets_after=4,
+    )  # fmt: skip
+    (fault,) = _folded(history.logs).faults
+    assert fault.endswith(f"owner is {BOB}, the events before give {ALICE}")
 
 
 def test_fold__logs_out_of_order__same_ledger(history):

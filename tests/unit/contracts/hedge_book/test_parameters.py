@@ -6,7 +6,7 @@ from __future__ import annotations
 import boa
 import pytest
 
-from tests.market_world import NOBODY, deployer
+from tests.market_world import NOBODY
 from tests.vault_world import (
     DAY,
     HOUR,
@@ -15,6 +15,7 @@ from tests.vault_world import (
     add_settable_venue,
     default_limits,
     deploy_book,
+    deploy_vault,
     vault_world,
 )
 
@@ -110,7 +111,7 @@ def test_set_vault__once_own_and_charged_enough(world):
         book.set_vault(NOBODY)
     with boa.reverts("book: vault of another book"):
         book.set_vault(world.vault.address)
-    vault = deployer("HedgeVault.vy").deploy(book.address, "x", "x", 75)
+    vault = deploy_vault(book, 18, 75)[0]
     book.set_vault(vault.address)
     assert event(book, "VaultSet").vault == vault.address
 
@@ -118,7 +119,7 @@ def test_set_vault__once_own_and_charged_enough(world):
 def test_set_vault__charge_under_the_ratio_of_the_book__refused(world):
     """The vault was charged for a lower ratio than the book has by now."""
     book = new_book(world, hedge_ratio_bps=8_000)
-    vault = deployer("HedgeVault.vy").deploy(book.address, "x", "x", 60)
+    vault = deploy_vault(book, 18, 60)[0]
     book.eval("self._target = (self._target & ~convert(65535, uint256)) | 9000")
     with boa.reverts("book: base charge too low"):
         book.set_vault(vault.address)

@@ -32,18 +32,33 @@ def test_construct__names_and_decimals__follow_the_asset(world):
 
 
 @pytest.mark.parametrize(
-    ("book", "base_charge_bps", "reason"),
+    ("changes", "reason"),
     [
-        (NOBODY, 90, "vault: book is zero"),
-        (None, 74, "vault: base charge too low"),  # thresholds 50 + 25 bp, h = 1
-        (None, 501, "vault: base charge too high"),
+        ({"book": NOBODY}, "vault: book is zero"),
+        ({"rules": NOBODY}, "vault: rules is zero"),
+        ({"queue": NOBODY}, "vault: queue is zero"),
+        ({"base_charge_bps": 74}, "vault: base charge too low"),  # thresholds 50 + 25 bp, h = 1
+        ({"base_charge_bps": 501}, "vault: base charge too high"),
     ],
 )
-def test_construct__bad_arguments__refused(world, book, base_charge_bps, reason):
+def test_construct__bad_arguments__refused(world, changes, reason):
+    arguments = {
+        "book": world.book.address,
+        "rules": world.rules.address,
+        "queue": world.queue.address,
+        "name": "x",
+        "symbol": "x",
+        "base_charge_bps": 90,
+    } | changes
     with boa.reverts(reason):
-        deployer("HedgeVault.vy").deploy(
-            world.book.address if book is None else book, "x", "x", base_charge_bps
-        )
+        deployer("HedgeVault.vy").deploy(*arguments.values())
+
+
+def test_construct__queue_of_another_book__refused(world):
+    other = vault_world()
+    parts = world.book.address, world.rules.address, other.queue.address
+    with boa.reverts("vault: queue of another book"):
+        deployer("HedgeVault.vy").deploy(*parts, "x", "x", 90)
 
 
 def test_set_base_charge__at_the_least__accepted_and_logged(world):
@@ -218,7 +233,7 @@ def test_permit__late_replayed_or_forged__refused(world):
         permit(world, signer, spender, 1, boa.env.timestamp + 60, value=2)
 
 
-@pytest.mark.parametrize("name", ["vault", "book", "guard", "lens"])
+@pytest.mark.parametrize("name", ["vault", "book", "guard", "lens", "queue", "rules"])
 def test_code_on_chain__under_22500_bytes(world, name):
     assert len(boa.env.get_code(getattr(world, name).address)) <= 22_500
 

@@ -5,7 +5,7 @@ import boa
 import pytest
 
 from tests.market_world import NOBODY
-from tests.vault_world import HOUR, add_settable_venue, vault_world
+from tests.vault_world import HOUR, add_settable_venue, deploy_vault, vault_world
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_snapshots__insolvent_account__is_shown(world):
 
 
 def test_snapshots__new_book_without_a_vault_wired__answers(world):
-    from tests.vault_world import deploy_book, deployer
+    from tests.vault_world import deploy_book
 
     parts = {
         "asset": world.asset,
@@ -111,7 +111,7 @@ def test_snapshots__new_book_without_a_vault_wired__answers(world):
         "guardian": world.guardian,
     }
     book = deploy_book(parts, world.limits)
-    vault = deployer("HedgeVault.vy").deploy(book.address, "x", "x", 90)
+    vault = deploy_vault(book, 18, 90)[0]
     seen = world.lens.snapshots([vault.address])[2][0]
     assert (seen.venue_count, seen.state.nonce, seen.total_supply) == (0, 0, 0)
 
