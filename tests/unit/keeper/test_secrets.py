@@ -102,6 +102,16 @@ def test_log__anything_with_a_key_in_it__redacted_at_the_end(server, tmp_path, c
     silent(repr(config.file))
 
 
+def test_log__short_password_by_itself__redacted(server, tmp_path, capsys):
+    path = config_of(tmp_path, server)
+    path.write_text(path.read_text().replace("passw0rd", "p4s"))
+    config = load_config(path)
+    _logger(config, _redactor(config)).info("x", said="no access with p4s")
+    said = capsys.readouterr().err
+    assert "no access with" in said
+    assert "p4s" not in said
+
+
 def test_library_logs__say_no_url(server, caplog):
     caplog.set_level(logging.DEBUG)
     server.drop = True

@@ -177,6 +177,16 @@ def test_defaults__what_the_scripts_deploy():
     assert tuple(getattr(ours, name) for name in ours.__slots__) == terms.limits(18).words()
 
 
+def test_advance__pool_too_small_for_the_premium__trader_goes_as_far_as_it_carries():
+    hour = MarketHour(closes_at=START, spot=2_000.0, perp=2_002.0)
+    setup = replace(defaults.setup(), pool_quote=100_000 * QUOTE)
+    world = engine([hour], setup=setup).world
+    world.advance(hour)
+    assert world.refused == {"venue: pool too small": 1}
+    # 100,000 * 0.5 / 2,000 = 25, of which he uses 99 %; a basis of 10 bp would be 100
+    assert world.venue.skew == pytest.approx(24.75e18, rel=1e-3)
+
+
 def test_gas__as_measured():
     measured = json.loads((Path(__file__).parents[2] / "gas_snapshot.json").read_text())
     kinds = {"": GAS_PLAIN, " with margin": GAS_MARGIN, " with spot": GAS_SPOT}

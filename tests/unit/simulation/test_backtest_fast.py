@@ -104,6 +104,17 @@ def test_play__squeeze_through_all_margin__liquidated_as_the_exact_engine():
     assert exact.tally.liquidations >= 1
 
 
+def test_play__liquidated_while_gas_is_dear__reward_follows_as_in_the_exact_engine():
+    path = jump_diffusion(600, 2, START, PathTerms(crash=-0.05, squeeze=1.4, stress_share=0.001))
+    dear = [replace(hour, gas_gwei=60.0) for hour in path]
+    setup = defaults.setup()
+    paid = [backtest(hours).tally.losses for hours in (path, dear)]
+    ours = [play(bars(hours), setup, Policy()).tally.losses for hours in (path, dear)]
+    more = paid[1] - paid[0]
+    assert more > 10 * 10**6
+    assert ours[1] - ours[0] == pytest.approx(more, rel=1e-3)
+
+
 @pytest.mark.skipif(not ETH.exists(), reason="the shared data files are not beside this checkout")
 @pytest.mark.slow
 def test_play__six_years_of_eth__as_the_exact_engine():
