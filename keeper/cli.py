@@ -8,11 +8,12 @@ person must look. Errors are one line on stderr. Nothing is sent without `--live
 
 from __future__ import annotations
 
+import datetime
 import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -28,18 +29,22 @@ from keeper.collect import VaultEvidence, collect
 from keeper.config import GWEI, Config, load_config
 from keeper.deadline import Deadline
 from keeper.delivery import Delivery
-from keeper.doctor import Mark, examine, worst
+from keeper.doctor import Finding, Mark, examine, examine_sender, worst
+from keeper.endpoint import place_of
 from keeper.errors import ConfigInvalid, Fault, Halt
 from keeper.explain import Line, recompute
 from keeper.jobs import Job, Jobs
 from keeper.journal import DecisionRow, Journal, TxState
 from keeper.lock import exclusive
 from keeper.plan import plan_hash
+from keeper.policy import Policy
 from keeper.redaction import Redactor
 from keeper.risk import VenueRisk, assess
+from keeper.rpc import secrets_of
 from keeper.runner import Keeper, outcome_words
 from keeper.sending import Fees, Orders
 from keeper.signer import Signer, signer_from_key, signer_from_keystore
+from keeper.simulation.market_file import MarketFileRefused
 from keeper.snapshot import Snapshot
 from keeper.strategy import Rebalance, decide
 from keeper.template import template
@@ -53,6 +58,13 @@ LOGS_TIMEOUT_SECS: Final = 60.0  # a long history is one answer
 TEST_PATIENCE_SECS: Final = 15.0  # for a target to take a test
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]
+MarketFile = Annotated[Path, typer.Argument(help="CSV, plain or gzip: timestamp_utc, spot, perp.")]
+FirstDay = Annotated[
+    datetime.datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day, UTC.")
+]
+LastDay = Annotated[
+    datetime.datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC.")
+]
 DEFAULT_CONFIG: Final = Path("hedgevault.toml")
 Live = Annotated[bool, typer.Option("--live", help="Send transactions; without it, dry run.")]
 
@@ -118,7 +130,6 @@ def run(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
         jobs.stop_on_signals()
         jobs.end_process_in_time()
         with watch.over(jobs):
-            _recover(session, jobs)
             session.log.info(
                 "started",
                 version=__version__,
@@ -145,14 +156,80 @@ def once(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
         raise typer.Exit(FAULT)
 
 
+@app.command("backtest")
+def backtest_command(  # noqa: PLR0913, PLR0917 - each is an option
+    file: MarketFile,
+    first: FirstDay = None,
+    last: LastDay = None,
+    deposit: Annotated[float, typer.Option(help="Whole assets.")] = 100.0,
+    ratio: Annotated[int, typer.Option(help="Hedge ratio, bps.")] = 10_000,
+    latency: Annotated[int, typer.Option(help="Blocks from decision to execution.")] = 1,
+    moving: Annotated[bool, typer.Option("--moving", help="Prices move during latency.")] = False,
+    gas: Annotated[
+        Path | None, typer.Option(help="CSV of daily gas: date_utc, avg_gas_price_gwei.")
+    ] = None,
+    gas_cap: Annotated[float | None, typer.Option(help="gwei; over it only urgent plans.")] = None,
+    gaps: Annotated[bool, typer.Option("--gaps", help="Take a file with missing hours.")] = False,
+    squeeze: Annotated[
+        bool, typer.Option("--squeeze", help="Keeper down in the fastest 24 hours up.")
+    ] = False,
+    cut: Annotated[
+        bool, typer.Option("--cut", help="Half the hedge deleveraged before the worst 24 hours.")
+    ] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Floats, compiled, for long files.")] = False,
+) -> None:
+    """Play the keeper on a file of hourly prices and print what came of it, by year."""
+    from keeper.simulation.backtest import command  # noqa: PLC0415 - no part of the keeper's run
+
+    wanted = command.Wanted(
+        file=file, gas=gas, first_day=_day_of(first), last_day=_day_of(last), gaps=gaps,
+        deposit=deposit,
+        hedge_ratio_bps=ratio, latency_blocks=latency, moving=moving, squeeze=squeeze, cut=cut,
+        max_gas_gwei=float("inf") if gas_cap is None else gas_cap, fast=fast,
+    )  # fmt: skip
+    with _market_refusals(command.BacktestRefused):
+        typer.echo(command.run(wanted, Policy()))
+
+
+@app.command("sweep")
+def sweep_command(
+    file: MarketFile,
+    axis: Annotated[list[str], typer.Option(help="A field of the policy: name=1,2,3.")],
+    folder: Annotated[Path, typer.Option("--out", help="Where results stay and resume.")],
+    first: FirstDay = None,
+    last: LastDay = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; all cores if left out.")] = None,
+) -> None:
+    """Play many policies on a file, on all cores; an interrupted sweep goes on where it was."""
+    from rich.progress import Progress  # noqa: PLC0415 - no part of the keeper's run
+
+    from keeper.simulation.backtest import command  # noqa: PLC0415 - the same
+
+    wanted = command.Wanted(file=file, first_day=_day_of(first), last_day=_day_of(last))
+    refusals = _market_refusals(command.BacktestRefused)
+    with refusals, Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("policies", total=None)
+        axes = command.axes_of(axis)
+        rows = command.sweep_rows(
+            wanted, Policy(), axes, folder, workers=workers,
+            on_done=lambda done, of: progress.update(task, completed=done, total=of),
+        )  # fmt: skip
+    shown = Table(*axes, "hedged", "drawdown", "effectiveness", "rebalances", "liquidations")
+    for row in rows:
+        plain = [str(row[name]) for name in axes]
+        shares = [f"{row['hedged']:+.2%}", f"{row['drawdown']:.2%}", f"{row['effectiveness']:.5f}"]
+        shown.add_row(*plain, *shares, str(row["rebalances"]), str(row["liquidations"]))
+    Console().print(shown)
+
+
 @app.command()
 def status(config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Show the vaults as they are on the chain now."""
     with _one_line():
         settings = load_config(config)
-        chain = _chain(settings)
         deadline = Deadline(settings.jobs.tick_deadline_secs)
-        reading = chain.read(settings.vaults, None, [], deadline)
+        with closing(_chain(settings)) as chain:
+            reading = chain.read(settings.vaults, None, [], deadline)
         console = Console()
         console.print(f"block {reading.block.number}, time {reading.block.at}", highlight=False)
         for snapshot in reading.snapshots:
@@ -189,10 +266,16 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG) -> None:
     with _one_line():
         settings = load_config(config)
         signer = _signer(settings) if settings.signer is not None else None
-        findings = examine(_chain(settings), settings, signer.address if signer else None)
-        for finding in findings:
-            adapts = f" -> {finding.adapts}" if finding.adapts else ""
-            typer.echo(f"{finding.mark:<5} {finding.what}: {finding.found}{adapts}")
+        findings, hide = [], Redactor(_secrets(settings))
+        whole = _node(settings)
+        for url in (*whole.urls, *filter(None, [whole.send_url])):
+            with closing(Chain(whole.alone(url))) as chain:
+                if url in whole.urls:
+                    found = examine(chain, settings, signer.address if signer else None)
+                else:
+                    found = examine_sender(chain, settings)
+            _show(url, found, hide)
+            findings += found
     if worst(findings) is Mark.BAD:
         raise typer.Exit(FAULT)
 
@@ -269,7 +352,7 @@ class _Session:
         signer = _signer(config) if config.signer is not None else None
         if live and signer is None:
             raise ConfigInvalid("signer: --live needs a key")
-        self.chain = _chain(config)
+        self.chain = Chain(_node(config), log=self.log)
         self.journal = Journal(config.journal_path, config.chain.chain_id)
         self.orders = _orders(config, live=live)
         self.keeper = Keeper(
@@ -297,6 +380,20 @@ def _session(path: Path, *, live: bool) -> Iterator[_Session]:
 
 
 @contextmanager
+def _market_refusals(refused: type[Exception]) -> Iterator[None]:
+    """Say in one line why a backtest cannot be run."""
+    try:
+        yield
+    except (refused, MarketFileRefused) as fault:
+        typer.echo(str(fault), err=True)
+        raise typer.Exit(USAGE) from None
+
+
+def _day_of(moment: datetime.datetime | None) -> datetime.date | None:
+    return None if moment is None else moment.date()
+
+
+@contextmanager
 def _one_line() -> Iterator[None]:
     """Turn our own errors into one line and an exit code."""
     try:
@@ -314,19 +411,35 @@ def _die(code: int, words: str) -> None:
     raise typer.Exit(code)
 
 
-def _chain(config: Config, *, timeout_secs: float | None = None) -> Chain:
+def _show(url: str, findings: list[Finding], hide: Redactor) -> None:
+    typer.echo(f"{place_of(url)}:")
+    for finding in findings:
+        adapts = f" -> {finding.adapts}" if finding.adapts else ""
+        typer.echo(hide(f"{finding.mark:<5} {finding.what}: {finding.found}{adapts}"))
+
+
+def _node(config: Config, *, timeout_secs: float | None = None) -> Node:
     section = config.chain
-    return Chain(
-        Node(
-            rpc_url=section.rpc_url,
-            chain_id=section.chain_id,
-            lens=config.lens,
-            timeout_secs=timeout_secs or section.request_timeout_secs,
-            attempts=section.attempts,
-            confirmations=section.confirmations,
-            head_max_age_secs=section.head_max_age_secs if section.clock == "wall" else None,
-        )
+    return Node(
+        rpc_url=section.rpc_url,
+        chain_id=section.chain_id,
+        lens=config.lens,
+        timeout_secs=timeout_secs or section.request_timeout_secs,
+        attempts=section.attempts,
+        other_rpc_urls=section.other_rpc_urls,
+        quorum=section.quorum,
+        max_lag_blocks=section.max_lag_blocks,
+        max_requests_a_sec=section.max_requests_a_sec,
+        send_url=section.send_url,
+        send_private=section.send_mode == "private",
+        head_max_age_secs=section.head_max_age_secs if section.clock == "wall" else None,
     )
+
+
+def _chain(config: Config, *, timeout_secs: float | None = None) -> Chain:
+    """Return the chain to look at; whoever only looks needs no alert target."""
+    log = _logger(config, Redactor(_secrets(config)))
+    return Chain(_node(config, timeout_secs=timeout_secs), log=log)
 
 
 def _signer(config: Config) -> Signer:
@@ -376,16 +489,6 @@ def _orders(config: Config, *, live: bool) -> Orders:
     )
 
 
-def _recover(session: _Session, jobs: Jobs) -> None:
-    """Resolve what an earlier process left; a node that is down may wait, each tick does it too."""
-    secs = session.config.jobs.tick_deadline_secs
-    recovery = Job(name="recovery", every_secs=secs, deadline_secs=secs, run=session.keeper.recover)
-    try:
-        jobs.first(recovery)
-    except Fault as fault:
-        session.log.warning("recovery waits", error=str(fault))
-
-
 def _watch(session: _Session) -> Watch:
     watch = Watch(
         session.config,
@@ -414,6 +517,7 @@ def _jobs(session: _Session, watch: Watch) -> Jobs:
                 every_secs=section.margin_watch_secs,
                 deadline_secs=section.margin_watch_deadline_secs,
                 run=keeper.watch,
+                longest_backoff_secs=section.margin_watch_secs,  # margin does not wait
             ),
         ],
         log=session.log,
@@ -423,9 +527,13 @@ def _jobs(session: _Session, watch: Watch) -> Jobs:
 
 def _redactor(config: Config) -> Redactor:
     """Return what keeps the secrets of this configuration out of words."""
-    section = config.signer
+    return Redactor([*_secrets(config), *alert_urls(config)])
+
+
+def _secrets(config: Config) -> list[str]:
+    section, urls = config.signer, config.chain.urls
     key = os.environ.get(section.key_env, "") if section and section.key_env else ""
-    return Redactor([config.chain.rpc_url, key.removeprefix("0x"), *alert_urls(config)])
+    return [*urls, *secrets_of(urls), key.removeprefix("0x")]
 
 
 def _logger(config: Config, hide: Redactor) -> Any:

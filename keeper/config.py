@@ -69,6 +69,7 @@ def _file_name(path: Path) -> Path:
     return path
 
 
+UrlText = Annotated[str, AfterValidator(_url)]
 AddressText = Annotated[str, AfterValidator(_address)]
 Whole = Annotated[int, Field(strict=True)]
 Positive = Annotated[Whole, Field(gt=0)]
@@ -90,9 +91,15 @@ class Section(BaseModel):
 
 
 class ChainSection(Section):
-    """`[chain]`: the node and what is believed of it."""
+    """`[chain]`: the nodes and what is believed of them. URLs may hold keys: never shown."""
 
-    rpc_url: Annotated[str, AfterValidator(_url)]
+    rpc_url: Annotated[UrlText, Field(repr=False)]
+    other_rpc_urls: Annotated[tuple[UrlText, ...], Field(max_length=15, repr=False)] = ()
+    quorum: Positive | None = None  # of nodes that must agree; None: half of them, rounded up
+    max_lag_blocks: Annotated[Whole, Field(ge=0, le=1_000)] = 3
+    max_requests_a_sec: Annotated[float, Field(gt=0, le=10_000)] = 50.0
+    send_url: Annotated[UrlText | None, Field(repr=False)] = None
+    send_mode: Literal["private", "public"] = "private"  # of what goes to `send_url`
     chain_id: Positive
     lens: AddressText | None = None
     request_timeout_secs: PositiveSecs = 5.0
@@ -102,6 +109,22 @@ class ChainSection(Section):
     # "wall": the head's time is held against this machine's clock. "head": the chain lives in a
     # time of its own (a replay, a simulation), so the age of its head says nothing.
     clock: Literal["wall", "head"] = "wall"
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Return every URL that there is, to read from and to send to."""
+        return (self.rpc_url, *self.other_rpc_urls, *([self.send_url] if self.send_url else []))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ChainSection:
+        urls = [self.rpc_url, *self.other_rpc_urls]
+        if len(set(urls)) != len(urls):
+            raise ValueError("a node is listed twice in rpc_url and other_rpc_urls")
+        if self.quorum is not None and self.quorum > len(urls):
+            raise ValueError(f"quorum is {self.quorum}, there are {len(urls)} nodes")
+        if "send_mode" in self.model_fields_set and self.send_url is None:
+            raise ValueError("send_mode needs send_url")
+        return self
 
 
 class VaultSection(Section):

@@ -16,11 +16,12 @@ from typing import Any, Final
 
 from eth_abi.abi import encode
 
-from keeper.chain import ERROR_STRING, Chain, RpcFault, answered, revert_reason
-from keeper.chain import number as hex_number
+from keeper.chain import Chain
 from keeper.config import Config
 from keeper.deadline import Deadline
 from keeper.errors import CorruptAnswer, Fault, KeeperError
+from keeper.rpc import ERROR_STRING, RpcFault, answered, revert_reason
+from keeper.rpc import number as hex_number
 from keeper.snapshot import Address
 
 ASK_BLOCK: Final = "0x43600052426020524860405260606000f3"  # returns number, time, base fee
@@ -59,6 +60,7 @@ def examine(chain: Chain, config: Config, sender: Address | None) -> list[Findin
         lambda: _fees(chain, config),
         lambda: _reverts(chain),
         lambda: _pending(chain),
+        lambda: _by_hash(chain),
         lambda: _client(client, chain, sender),
         lambda: _vaults(chain, config, sender),
     ]
@@ -68,6 +70,24 @@ def examine(chain: Chain, config: Config, sender: Address | None) -> list[Findin
         except KeeperError as fault:
             findings.append(Finding(what="probe", mark=Mark.BAD, found=str(fault)))
     return findings
+
+
+def examine_sender(chain: Chain, config: Config) -> list[Finding]:
+    """Return whether the endpoint that only takes signed bytes is there, and of which chain."""
+    private = config.chain.send_mode == "private"
+    adapts = "nothing is sent elsewhere, also when it fails" if private else "falls back to nodes"
+    try:
+        (answer,) = chain.batch([("eth_chainId", [])])
+        if isinstance(answer, RpcFault):
+            words = f"does not say its chain: {answer.message}"
+            return [Finding(what="send", mark=Mark.NOTE, found=words, adapts=adapts)]
+        found = hex_number(answer)
+    except Fault as fault:
+        return [Finding(what="send", mark=Mark.BAD, found=str(fault))]
+    right = found == config.chain.chain_id
+    words = f"chain {found}" if right else f"chain {found}, configured is {config.chain.chain_id}"
+    mark = Mark.GOOD if right else Mark.BAD
+    return [Finding(what="send", mark=mark, found=words, adapts=adapts)]
 
 
 def _block(answer: Any) -> dict[str, Any]:
@@ -219,6 +239,20 @@ def _pending(chain: Chain) -> Iterator[Finding]:
         mark=Mark.GOOD if then == now + 1 else Mark.NOTE,
         found="is the next one" if then == now + 1 else "is the head itself",
         adapts="" if then == now + 1 else "simulation sees the head's time, so it may wait a block",
+    )
+
+
+def _by_hash(chain: Chain) -> Iterator[Finding]:
+    """Ask for the state of a block by its hash (EIP-1898)."""
+    (head,) = chain.batch([("eth_getBlockByNumber", ["latest", False])])
+    tag = {"blockHash": _block(head).get("hash"), "requireCanonical": True}
+    (answer,) = chain.batch([("eth_call", [{"data": ASK_BLOCK}, tag])])
+    can = not isinstance(answer, RpcFault)
+    yield Finding(
+        what="state by block hash",
+        mark=Mark.GOOD if can else Mark.NOTE,
+        found="works" if can else "is refused",
+        adapts="" if can else "reads again by number and compares hashes",
     )
 
 

@@ -8,6 +8,8 @@ KeeperError
       WrongChain         another chain, or another contract, answers
       NodeBehind         the node's head is old or went back
       Throttled          the node asks for fewer requests
+      Unreached          no connection: not a byte has left
+      Disagreement       nodes differ about what a decision rests on
     CorruptAnswer        an answer that cannot be
     CallRefused          the chain would revert, or has reverted
     TransactionDropped   the node no longer knows a transaction
@@ -47,7 +49,19 @@ class NodeBehind(ChainUnavailable):
 
 
 class Throttled(ChainUnavailable):
-    """The node limits the rate of requests."""
+    """The node limits the rate of requests, and may say for how long."""
+
+    def __init__(self, words: str, retry_after_secs: float = 0.0) -> None:
+        self.retry_after_secs = retry_after_secs
+        super().__init__(words)
+
+
+class Unreached(ChainUnavailable):
+    """There is no connection to the node, so nothing has been handed to it."""
+
+
+class Disagreement(ChainUnavailable):
+    """Nodes differ about what a decision rests on, and none of them has the majority."""
 
 
 class CorruptAnswer(Fault):

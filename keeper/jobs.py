@@ -34,7 +34,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from keeper.deadline import Deadline
 from keeper.errors import Fault, Halt
 
-LONGEST_BACKOFF: Final = 300.0  # seconds between tries of a job that keeps failing
+LONGEST_BACKOFF: Final = 300.0  # seconds
 GRACE: Final = 2.0  # seconds after its deadline until a job counts as hung
 HURRY_SECS: Final = 2.0  # at a stop, what is left of the deadline of the job at hand
 DRAIN_SECS: Final = 4.0  # and how long a stop waits for it
@@ -50,6 +50,7 @@ class Job:
     every_secs: float
     deadline_secs: float
     run: Callable[[Deadline], Any]
+    longest_backoff_secs: float = LONGEST_BACKOFF  # between tries while it keeps failing
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,28 +141,6 @@ class Jobs:
             scheduler.shutdown(wait=True)
         if self._halt is not None:
             raise self._halt
-
-    def first(self, job: Job) -> None:
-        """Run a job once, before the others, and raise what it raises; a stop cuts it short."""
-        deadline, errors = Deadline(job.deadline_secs, self._monotonic), []
-
-        def work() -> None:
-            try:
-                job.run(deadline)
-            except Exception as error:  # noqa: BLE001  # raised below, in the other thread
-                errors.append(error)
-
-        thread = threading.Thread(target=work, name=job.name, daemon=True)
-        thread.start()
-        ends = self._monotonic() + job.deadline_secs + GRACE
-        while thread.is_alive() and self._wakes.empty() and self._monotonic() < ends:
-            thread.join(0.05)
-        if thread.is_alive():
-            deadline.hurry(HURRY_SECS)
-            thread.join(DRAIN_SECS)
-            deadline.give_up(0.0)
-        if errors:
-            raise errors[0]
 
     def stop(self, why: str = "asked to") -> None:
         """End `run` after the job at hand, or when it has had time enough to end."""
@@ -333,6 +312,6 @@ class Jobs:
     def _failed(self, job: Job) -> None:
         self._failures[job.name] += 1
         steps = min(self._failures[job.name] - 1, 16)
-        longest = min(job.every_secs * 2**steps, max(LONGEST_BACKOFF, job.every_secs))
+        longest = min(job.every_secs * 2**steps, max(job.longest_backoff_secs, job.every_secs))
         wait = longest * (0.5 + self._jitter.random() / 2)
         self._not_before[job.name] = self._monotonic() + wait

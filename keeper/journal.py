@@ -136,6 +136,8 @@ class Journal:
 
     def __init__(self, path: Path, chain_id: int) -> None:
         self.path = path
+        self._chain_id = chain_id
+        self._genesis: str | None = None
         self._job = threading.local()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -165,6 +167,27 @@ class Journal:
                 raise ConfigInvalid(
                     f"journal.path: {self.path} has {name} {found[key]}, expected {value}"
                 )
+
+    def claim_genesis(self, block_hash: str) -> None:
+        """
+        Bind the file to the chain that began with this block; chain ids of local nodes repeat.
+
+        Raises
+        ------
+        ConfigInvalid
+            If the file belongs to another.
+        """
+        if self._genesis is None:
+            values = {"key": "genesis", "value": block_hash}
+            with self._writing() as db:
+                db.execute(upsert(tables.meta).values(**values).on_conflict_do_nothing())
+                query = sa.select(tables.meta.c.value).where(tables.meta.c.key == "genesis")
+                self._genesis = str(db.execute(query).scalar_one())
+        if self._genesis != block_hash:
+            raise ConfigInvalid(
+                f"journal.path: {self.path} is of an earlier chain {self._chain_id}, which began "
+                f"with block {self._genesis}, this one with {block_hash}: name a new file"
+            )
 
     @contextmanager
     def job(self, deadline: Deadline) -> Iterator[None]:

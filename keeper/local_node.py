@@ -36,6 +36,7 @@ BLOCK_GAS_LIMIT = 30_000_000  # gas, as on mainnet when shanghai was current
 BALANCE_ETHER = 1_000_000  # ether for each account; no test should run out of it
 START_TIMEOUT = 30.0  # seconds; Ganache takes 2 on a slow machine
 STOP_TIMEOUT = 5.0  # seconds until the process is killed
+STATES_KEPT = 64  # blocks back that Anvil can read, in memory; why a call reverted needs one
 POLL_INTERVAL = 0.05  # seconds
 REQUEST_TIMEOUT = 30.0  # seconds
 PORT_ATTEMPTS = 3  # another process may take the free port first
@@ -261,7 +262,8 @@ def _commands(kind: Kind, port: int, options: NodeOptions) -> Sequence[str]:
 def _anvil_command(port: int, options: NodeOptions) -> list[str]:
     # Without --prune-history Anvil writes its states into the home directory, 75 GB once.
     command = [
-        *(str(find_anvil()), "--host", "127.0.0.1", "--port", str(port), "--prune-history"),
+        *(str(find_anvil()), "--host", "127.0.0.1", "--port", str(port)),
+        *("--prune-history", str(STATES_KEPT)),
         *("--chain-id", str(options.chain_id), "--gas-limit", str(options.block_gas_limit)),
         *("--accounts", str(options.accounts), "--balance", str(BALANCE_ETHER)),
         *("--mnemonic", options.mnemonic, "--hardfork", "shanghai"),

@@ -4,7 +4,8 @@ One cycle: read, settle what is in flight, decide, guard, simulate, sign, send, 
 
 The only place where reading, deciding, sending and recording meet. Order matters: the journal is
 written before each network call that has an effect, a transaction in flight is resolved from the
-chain before anything new is decided, and a key has one transaction in flight at a time.
+chain before anything new is decided, and a key has one transaction in flight at a time. So the
+first cycle after a start is the recovery, within the deadline of its job like any other.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from typing import Any, Protocol
 
 import structlog
 
-from keeper.chain import Reading
 from keeper.deadline import Deadline
 from keeper.errors import ConfigInvalid, CorruptAnswer, Fault, Halt, KeeperError
 from keeper.guard import objection
 from keeper.journal import OPEN, Entry, Journal, Tx, TxState
 from keeper.policy import Memory
+from keeper.reading import Reading
 from keeper.risk import Risk, assess
 from keeper.sending import Edge, Key, Orders, Sending
 from keeper.snapshot import Address, Snapshot
@@ -175,29 +176,6 @@ class Keeper:
                 return self.tick(deadline, job="margin watch")
         return None
 
-    def recover(self, deadline: Deadline) -> list[Tx]:
-        """
-        Resolve from the chain what an earlier process left under way; decide nothing.
-
-        Returns
-        -------
-        list[Tx]
-            What is still waiting.
-        """
-        left = self._journal.in_flight()
-        if not left:
-            return []
-        reading = self._read(left, deadline)
-        with self._journal.job(deadline):
-            waiting = self._sending.resolve(left, reading, deadline)
-        self._log.info(
-            "recovered",
-            block=reading.block.number,
-            found=len(left),
-            waiting=[tx.tx_hash for tx in waiting],
-        )
-        return waiting
-
     # The cycle
 
     def _cycle(self, report: TickReport, deadline: Deadline) -> None:
@@ -216,6 +194,14 @@ class Keeper:
             with report.stage("send"):
                 self._act(report, reading, wanted, deadline)
             self._journal.end_tick(report.tick_id, *self._spent_on(report), "ok")
+
+    def _read(self, open_ones: list[Tx], deadline: Deadline) -> Reading:
+        """Read the chain; the journal must be of the same one."""
+        watched = [tx.tx_hash for tx in open_ones if tx.tx_hash is not None]
+        reading = self._chain.read(self._orders.vaults, self.sender, watched, deadline)
+        if reading.genesis is not None:
+            self._journal.claim_genesis(reading.genesis)
+        return reading
 
     def _check_trigger(self, reading: Reading) -> None:
         """Refuse, at the start, a trigger over the urgent band; later `decide` takes the lower."""
@@ -244,10 +230,6 @@ class Keeper:
     def _spent_on(self, report: TickReport) -> tuple[float, int]:
         """Return the time now and the requests that a tick has made."""
         return max(self._wall(), report.started), self._chain.requests - report.asked
-
-    def _read(self, open_ones: list[Tx], deadline: Deadline) -> Reading:
-        watched = [tx.tx_hash for tx in open_ones if tx.tx_hash is not None]
-        return self._chain.read(self._orders.vaults, self.sender, watched, deadline)
 
     def _judge(self, snapshot: Snapshot) -> Verdict:
         vault = snapshot.vault.vault
@@ -367,6 +349,7 @@ class Keeper:
         said = [verdict.figures() for verdict in report.verdicts]
         ended, requests = self._spent_on(report)
         block = report.reading.block if report.reading is not None else None
+        replaced = report.reading.replaced_from if report.reading is not None else None
         self._log.info(
             report.job,
             tick=report.tick_id,
@@ -378,6 +361,7 @@ class Keeper:
             **self._state_of(report),
             sent=[f"{tx.state} {tx.tx_hash}" for tx in report.sent],
             waiting=[tx.tx_hash for tx in report.waiting],
+            **({} if replaced is None else {"replaced_from": replaced}),  # a reorganisation
             **(said[0] if len(said) == 1 else {"vaults": said}),
         )
 

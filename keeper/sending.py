@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from keeper.chain import Envelope, Reading, Receipt, Signed
+from keeper.chain import Envelope, Signed
 from keeper.deadline import Deadline
 from keeper.errors import (
     ChainUnavailable,
@@ -27,6 +27,7 @@ from keeper.guard import Safety
 from keeper.journal import Journal, Tx, TxState
 from keeper.plan import Plan, calldata
 from keeper.policy import Policy
+from keeper.reading import Reading, Receipt
 from keeper.snapshot import Address, Snapshot
 from keeper.units import BPS, mul_div_up
 
@@ -62,7 +63,9 @@ class Orders:
 class Edge(Protocol):
     """What the runner needs of a chain; `keeper.chain.Chain`, or a stand-in in tests."""
 
-    requests: int
+    @property
+    def requests(self) -> int:
+        """Return how many HTTP requests were made."""
 
     def read(
         self,

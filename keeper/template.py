@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Final
 
-from keeper.chain import LOCAL_CHAINS
 from keeper.policy import Policy
+from keeper.reader import LOCAL_CHAINS
 
 HEAD: Final = """\
 # Keeper of hedging vaults. Paths are relative to this file; unknown keys are refused.
@@ -25,7 +25,16 @@ HEAD: Final = """\
 rpc_url = "{rpc_url}"
 chain_id = {chain_id}
 # lens = "0x..."
-# request_timeout_secs = 5
+# other_rpc_urls = []         # more nodes of the chain: all are asked, one that fails, lags or
+#                             # dissents rests. URLs may hold keys, the log shows hosts only
+# quorum = 1                  # nodes that must agree; by default half of them, rounded up. What
+#                             # some deny more than others say is never decided on
+# max_lag_blocks = 3          # behind the quorum, until a node rests
+# max_requests_a_sec = 50     # to each node
+# send_url = "https://..."    # where signed bytes go instead, a private relay for instance
+# send_mode = "private"       # ... and nowhere else whatever happens; "public": to the nodes
+#                             # above if not a byte has reached it
+# request_timeout_secs = 5    # for the whole of a request
 # attempts = 3                # to read, in one tick; what was sent is never sent again blindly
 # confirmations = 1           # blocks until a transaction counts as final
 # head_max_age_secs = 120     # an older head means a node that lags: nothing is sent

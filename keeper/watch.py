@@ -153,15 +153,20 @@ def targets(config: Config, hide: Redactor, log: Any) -> list[Target]:
 
 def _export(metrics: Metrics, chain: Chain, delivery: Delivery, health: Health) -> None:
     """Let the scraper read what others count."""
-    place = chain.place.removeprefix("the node at ")
     metrics.counted_elsewhere(
-        "rpc_requests", "HTTP requests to the node", ("node",), lambda: {(place,): chain.requests}
+        "rpc_requests",
+        "HTTP requests by node",
+        ("node",),
+        lambda: {
+            (place.removeprefix("the node at "),): count
+            for place, count in chain.requests_by_node.items()
+        },
     )
     metrics.counted_elsewhere(
         "rpc_errors",
-        "Attempts that failed, by class of error",
+        "Faults of nodes, also where another node stood in, and of what was asked, by class",
         ("kind",),
-        lambda: {(kind,): count for kind, count in list(chain.faults.items())},
+        lambda: {(kind,): count for kind, count in chain.faults.items()},
     )
     metrics.counted_elsewhere(
         "alert_deliveries",

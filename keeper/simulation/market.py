@@ -32,6 +32,8 @@ class MarketHour:
     mark, mark_high, mark_low : float or None
         Close and extremes of the exchange's mark price in this hour, positive; None where it gave
         none.
+    gas_gwei : float or None
+        What gas cost in this hour, per unit of gas; None where it is not known.
     """
 
     closes_at: int
@@ -42,6 +44,7 @@ class MarketHour:
     mark: float | None = None
     mark_high: float | None = None
     mark_low: float | None = None
+    gas_gwei: float | None = None
 
     @property
     def basis(self) -> float:

@@ -3,9 +3,10 @@
 Market hours from a CSV file, plain or gzip.
 
 Needed columns are ``timestamp_utc`` (close, ISO 8601 with Z), ``spot`` and ``perp``; of the others
-only ``funding_rate``, ``mark``, ``mark_high`` and ``mark_low`` are read, and may be blank. A wrong
-row refuses the whole file, also outside the period asked for: a simulation on a repaired file
-would look like evidence and be none.
+only ``funding_rate``, ``mark``, ``mark_high``, ``mark_low`` and ``gas_gwei`` are read, and may be
+blank. A wrong row refuses the whole file, also outside the period asked for: a simulation on a
+repaired file would look like evidence and be none. Missing hours are taken by those who ask for
+`gaps`.
 
 One oddity is accepted because real files have it: a blank ``spot`` where the exchange was halted
 while the perp traded on. The coin had a price then, so the hour gets the perp's price at the last
@@ -20,13 +21,16 @@ import io
 import math
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from keeper.simulation.market import HOUR_SECS, MarketHour
 
 NEEDED = ("timestamp_utc", "spot", "perp")
+GAS_NEEDED = ("date_utc", "avg_gas_price_gwei")
 DAY_SECS = 24 * HOUR_SECS
 MIN_PRICE, MAX_PRICE = 1e-4, 1e9  # a feed of 8 decimals still tells a basis point of the least
+MAX_GAS_GWEI = 1e5  # the worst block on file is 1,352
 MAX_FUNDING_RATE = 0.10  # of notional at one settlement; the worst on file is 0.00375
 
 
@@ -44,10 +48,19 @@ class MarketFileRefused(Exception):
 
 
 def read_hours(
-    path: Path, first_day: datetime.date | None = None, last_day: datetime.date | None = None
+    path: Path,
+    first_day: datetime.date | None = None,
+    last_day: datetime.date | None = None,
+    *,
+    gaps: bool = False,
 ) -> list[MarketHour]:
     """
     Return the hours that close in ``[first_day 00:00, last_day + 1 day 00:00)`` UTC.
+
+    Parameters
+    ----------
+    gaps : bool
+        Take a file in which hours are missing; whoever asks for it lets time pass there.
 
     Raises
     ------
@@ -57,33 +70,60 @@ def read_hours(
     """
     first_at = -math.inf if first_day is None else _midnight(first_day)
     end_at = math.inf if last_day is None else _midnight(last_day) + DAY_SECS
-    hours = [hour for hour in _all_hours(path) if first_at <= hour.closes_at < end_at]
+    hours = [hour for hour in _all_hours(path, gaps=gaps) if first_at <= hour.closes_at < end_at]
     if not hours:
         raise MarketFileRefused(path, f"no hour from {first_day} to {last_day}")
     return hours
+
+
+def with_daily_gas(hours: list[MarketHour], path: Path) -> list[MarketHour]:
+    """
+    Return the hours with the gas price of their day, from a CSV file.
+
+    Its columns are ``date_utc`` and ``avg_gas_price_gwei``. A bar that closes at midnight
+    belongs to the day before.
+
+    Raises
+    ------
+    MarketFileRefused
+        If the file cannot be read, a row is wrong, or a day is missing.
+    """
+    days: dict[datetime.date, float] = {}
+    for row in _rows(path, GAS_NEEDED):
+        day, price = row.day_of_gas()
+        if day in days:
+            raise row.refused("date_utc", f"{day} stands there twice")
+        days[day] = price
+    priced = []
+    for hour in hours:
+        moment = datetime.datetime.fromtimestamp(hour.closes_at - 1, datetime.UTC)
+        if moment.date() not in days:
+            raise MarketFileRefused(path, f"no gas price of {moment.date()}")
+        priced.append(replace(hour, gas_gwei=days[moment.date()]))
+    return priced
 
 
 def _midnight(day: datetime.date) -> int:
     return int(datetime.datetime.combine(day, datetime.time(), datetime.UTC).timestamp())
 
 
-def _all_hours(path: Path) -> Iterator[MarketHour]:
+def _all_hours(path: Path, *, gaps: bool) -> Iterator[MarketHour]:
     """Yield every hour of the file, each checked against the one before."""
     before: MarketHour | None = None
     basis: float | None = None
     for row in _rows(path):
         hour = row.hour(basis)
         if before is not None:
-            _check_order(row, before.closes_at, hour.closes_at)
+            _check_order(row, before.closes_at, hour.closes_at, gaps=gaps)
         if not hour.spot_halted:
             basis = hour.basis
         before = hour
         yield hour
 
 
-def _check_order(row: "_Row", before_at: int, at: int) -> None:
+def _check_order(row: "_Row", before_at: int, at: int, *, gaps: bool) -> None:
     step = at - before_at
-    if step == HOUR_SECS:
+    if step == HOUR_SECS or (gaps and step > HOUR_SECS):
         return
     if step == 0:
         raise row.refused("timestamp_utc", "the same hour as the row before")
@@ -122,6 +162,7 @@ class _Row:
             mark=self._optional_price("mark"),
             mark_high=self._optional_price("mark_high"),
             mark_low=self._optional_price("mark_low"),
+            gas_gwei=self._gas_gwei(),
         )
 
     def _closes_at(self) -> int:
@@ -159,6 +200,26 @@ class _Row:
     def _optional_price(self, column: str) -> float | None:
         return self._price(column) if self._cells.get(column, "").strip() else None
 
+    def _gas_gwei(self) -> float | None:
+        if not self._cells.get("gas_gwei", "").strip():
+            return None
+        return self._gas("gas_gwei")
+
+    def day_of_gas(self) -> tuple[datetime.date, float]:
+        """Return day and price of a row of daily gas."""
+        text = self._cells["date_utc"].strip()
+        try:
+            day = datetime.date.fromisoformat(text)
+        except ValueError:
+            raise self.refused("date_utc", f"not a day: {text!r}") from None
+        return day, self._gas("avg_gas_price_gwei")
+
+    def _gas(self, column: str) -> float:
+        price = self._number(column)
+        if not 0 <= price <= MAX_GAS_GWEI:
+            raise self.refused(column, f"not in 0 to {MAX_GAS_GWEI:g}: {price:g}")
+        return price
+
     def _funding_rate(self) -> float | None:
         if not self._cells.get("funding_rate", "").strip():
             return None
@@ -168,11 +229,11 @@ class _Row:
         return rate
 
 
-def _rows(path: Path) -> Iterator[_Row]:
+def _rows(path: Path, needed: tuple[str, ...] = NEEDED) -> Iterator[_Row]:
     """Yield the rows after the header; cells by column name."""
     reader = csv.reader(io.StringIO(_text(path)), strict=True)
     try:
-        header = _header(path, reader)
+        header = _header(path, reader, needed)
         for cells in reader:
             if len(cells) != len(header):
                 fact = f"{len(cells)} cells, the header has {len(header)}"
@@ -183,11 +244,11 @@ def _rows(path: Path) -> Iterator[_Row]:
         raise MarketFileRefused(path, f"not CSV: {error}", reader.line_num) from None
 
 
-def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:
+def _header(path: Path, reader: Iterator[list[str]], needed: tuple[str, ...]) -> list[str]:
     header = [name.strip() for name in next(reader, [])]
     if not header:
         raise MarketFileRefused(path, "empty")
-    for name in NEEDED:
+    for name in needed:
         if header.count(name) != 1:
             fact = "missing" if name not in header else "stands there twice"
             raise MarketFileRefused(path, fact, 1, name)

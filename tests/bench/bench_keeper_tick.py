@@ -24,6 +24,7 @@ from keeper.deadline import Deadline
 from keeper.guard import Safety
 from keeper.journal import Journal
 from keeper.policy import Policy
+from keeper.reading import lens_call
 from keeper.runner import Keeper
 from keeper.sending import Fees, Orders
 from keeper.snapshot import Address
@@ -69,7 +70,7 @@ def measure(world, count: int) -> None:
     keeper = Keeper(chain=chain, journal=journal, orders=orders, signer=None, log=Silent())
     pages = [[vault] * min(25, count - i) for i in range(0, count, 25)]
     calls = [("eth_chainId", []), ("eth_getBlockByNumber", ["latest", False])]
-    calls += [("eth_call", [chain._lens_call(page), "latest"]) for page in pages]
+    calls += [("eth_call", [lens_call(lens, page), "latest"]) for page in pages]
     body = json.dumps(
         [{"jsonrpc": "2.0", "id": i, "method": m, "params": p} for i, (m, p) in enumerate(calls)]
     )

@@ -157,6 +157,33 @@ def test_requests__one_a_tick_and_one_to_send(world, tmp_path):
     assert line_of(idle)["requests"] == 1
 
 
+@on_both
+def test_read__at_an_earlier_block__by_hash_where_the_node_can(world):
+    """As a reading is taken again when the head moves in the middle of it."""
+    number = int(world.node.request("eth_blockNumber"), 16)
+    before = snapshot(world)
+    world.refresh(2_600 * 10**8)
+    with Proxy(world.node.url) as proxy:
+        node = Node(
+            rpc_url=proxy.url, chain_id=world.node.chain_id, head_max_age_secs=None,
+            lens=Address(world.at("VaultLens").address.lower()),
+        )  # fmt: skip
+        chain = Chain(node)
+        reader = chain._reader
+        question = reader.question([before.vault.vault], None, [])
+        (endpoint,) = chain._pool.endpoints
+        for _ in range(2):
+            (reading,) = reader._read_at(number, [endpoint], None, question, 10.0).values()
+            assert reading.block == before.block
+            assert reading.snapshots[0].words == before.words
+        methods = [request[1] for request in proxy.take() if len(request) > 1]
+        chain.close()
+    by_hash, by_number = "eth_getBlockByHash", "eth_getBlockByNumber"
+    can = world.node.kind == "anvil"
+    # Ganache is asked by hash once
+    assert methods == ([by_hash, by_hash] if can else [by_hash, by_number, by_number])
+
+
 def test_explain__recorded_decision__made_again(desk, world):
     desk("once", "--live")
     result = desk("explain", "last")
@@ -193,9 +220,11 @@ def test_doctor__healthy_node__changes_nothing(desk, world):
     assert world.node.request("eth_blockNumber") == before
     assert not desk.journal.exists()
     if world.node.kind == "ganache":
+        assert "state by block hash: is refused -> reads again by number" in result.stdout
         assert "nonce 0" in result.stdout
         assert "pending nonce" in result.stdout
     else:
+        assert "state by block hash: works" in result.stdout
         assert "replacement" in result.stdout
 
 

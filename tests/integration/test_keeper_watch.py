@@ -203,7 +203,8 @@ def test_stop__node_hangs_alert_target_hangs_scraper_holds__within_ten_seconds(
         held.close()
     assert took < STOP_SECS
     assert process.returncode == 0
-    assert said[-1]["event"] == "stopped"
+    # Closing its connection wakes the request that hung: a line or two may come after this one.
+    assert "stopped" in [line["event"] for line in said]
     told = [line["alert"] for line in said if "stage" in line]
     lost = [line["title"] for line in said if line.get("result") == "lost"]
     assert lost[0] == "raised: kill_switch (warning)"

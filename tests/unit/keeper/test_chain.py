@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-import json
 import random
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from eth_abi.abi import encode
 
-from keeper.chain import Chain, Node, Signed, revert_reason
+from keeper.chain import Chain, Node, Signed
 from keeper.deadline import Deadline
 from keeper.errors import (
     CallRefused,
@@ -26,83 +23,13 @@ from keeper.errors import (
     Unsendable,
     WrongChain,
 )
+from keeper.rpc import revert_reason
 from keeper.signer import signer_from_key
-from tests.keeper_world import ETHER, KEEPER, NOW, VAULT, snapshot, venue
+from tests.keeper_world import KEEPER, NOW, VAULT
+from tests.rpc_server import STATE, Server, block, block_hash, lens_answer
 
 LENS = "0x" + "11" * 20
-STATE = snapshot(venue(assets=35 * ETHER, delta=-98 * ETHER), idle_assets=65 * ETHER)
 REVERT = "0x08c379a0" + encode(["string"], ["book: cooldown"]).hex()
-
-
-def lens_answer(number=100, at=NOW):
-    head = b"".join(n.to_bytes(32, "big") for n in (number, at, 96, 1))
-    return "0x" + (head + STATE.words).hex()
-
-
-class Server:
-    """A node in a thread: `answers` by method, `status` and `body` for a broken one."""
-
-    def __init__(self):
-        self.answers = {
-            "eth_chainId": "0x7a69",
-            "eth_getBlockByNumber": {
-                "number": hex(100), "timestamp": hex(NOW), "hash": "0xaa", "parentHash": "0xbb",
-                "baseFeePerGas": "0x1", "gasLimit": "0x1c9c380",
-            },
-            "eth_getTransactionCount": "0x5",
-            "eth_getBalance": "0x10",
-            "eth_call": lens_answer(),
-            "eth_estimateGas": "0x30d40",
-            "eth_getTransactionReceipt": None,
-            "eth_blockNumber": hex(100),
-        }  # fmt: skip
-        self.status, self.body = 200, None
-        self.hang = 0.0
-        self.requests = []
-        self.before = lambda number: None
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.requests.append(asked)
-                outer.before(len(outer.requests))
-                if outer.hang:
-                    threading.Event().wait(outer.hang)
-                body = outer.body if outer.body is not None else json.dumps(outer.reply(asked))
-                self.send_response(outer.status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body.encode())
-
-            def log_message(self, *args):
-                pass
-
-        class Quiet(ThreadingHTTPServer):
-            def handle_error(self, request, client_address):
-                pass  # a client that lost patience
-
-        self.http = Quiet(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True)
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-
-    def reply(self, asked):
-        out = []
-        for call in asked:
-            answer = self.answers[call["method"]]
-            if callable(answer):
-                answer = answer(call["params"])
-            kind = "error" if isinstance(answer, dict) and "code" in answer else "result"
-            out.append({"jsonrpc": "2.0", "id": call["id"], kind: answer})
-        return out
-
-    def close(self):
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join()
 
 
 @pytest.fixture
@@ -137,31 +64,48 @@ def test_read__good_node__one_request(server, chain):
 
 
 def test_read__sixty_vaults__pages_in_one_request(server, chain):
-    def page(params):
-        count = int(params[0]["data"][2 + 8 + 64 : 2 + 8 + 128], 16)
-        head = b"".join(n.to_bytes(32, "big") for n in (100, NOW, 96, count))
-        return "0x" + (head + STATE.words * count).hex()
-
-    server.answers["eth_call"] = page
     reading = chain.read([VAULT] * 60, KEEPER, [], Deadline(10.0))
     assert len(reading.snapshots) == 60
     assert len(server.requests) == 1
     assert sum(call["method"] == "eth_call" for call in server.requests[0]) == 3
 
 
-def test_read__head_moves_between_the_calls__pinned_by_number(server, chain):
-    def block(params):
-        number = 100 if params[0] == "latest" else int(params[0], 16)
-        return {
-            "number": hex(number), "timestamp": hex(NOW), "hash": "0xaa", "parentHash": "0xbb",
-            "baseFeePerGas": "0x1",
-        }  # fmt: skip
+def test_read__head_moves_between_the_calls__read_again_by_hash(server, chain):
+    """The lens is a block further than the header; then all is read at that block by its hash."""
 
-    server.answers["eth_getBlockByNumber"] = block
-    server.answers["eth_call"] = lens_answer(number=101)
+    def moves(params):
+        server.head = 101
+        server.answers.pop("eth_call")
+        return server.call(params)
+
+    server.answers["eth_call"] = moves
     assert read(chain).block.number == 101
-    assert [call["params"][0] for request in server.requests for call in request
-            if call["method"] == "eth_getBlockByNumber"] == ["latest", "0x65"]  # fmt: skip
+    assert [params[1] for params in server.calls("eth_call")] == [
+        "latest",
+        {"blockHash": block_hash(101), "requireCanonical": True},
+    ]
+
+
+def test_read__node_takes_no_hash__by_number_and_remembered(server, chain):
+    moved = []
+
+    def call(params):
+        if isinstance(params[1], dict):
+            return {"code": -32700, "message": 'Cannot wrap a "object" as a json-rpc type'}
+        if not moved:
+            moved.append(1)
+            server.head = 101
+        return server.call(params)
+
+    server.answers["eth_call"] = call
+    assert read(chain).block.number == 101
+    assert server.calls("eth_call")[-1][1] == hex(101)
+    moved.clear()
+    server.head = 100
+    server.requests.clear()
+    server.before = lambda number: setattr(server, "head", 101)
+    read(chain)
+    assert not any(isinstance(params[1], dict) for params in server.calls("eth_call"))
 
 
 def test_read__head_always_elsewhere__refused(server, chain):
@@ -197,28 +141,27 @@ def test_read__broken_answer__one_clear_line(server, chain, answers, kind, words
     [(NOW - 200, "head is 205 s old, allowed are 120 s"), (NOW + 100, "95 s in the future")],
 )
 def test_read__head_out_of_time__behind(server, chain, at, words):
-    server.answers["eth_getBlockByNumber"]["timestamp"] = hex(at)
+    server.at = at
     with pytest.raises(NodeBehind, match=words):
         read(chain)
 
 
 def test_read__chain_in_its_own_time__age_does_not_matter(server):
     chain = make(server.url, head_max_age_secs=None)
-    server.answers["eth_getBlockByNumber"]["timestamp"] = hex(1_000)
-    server.answers["eth_call"] = lens_answer(at=1_000)
+    server.at = 1_000
     assert read(chain).block.at == 1_000
     chain.close()
 
 
 def test_read__head_goes_back__behind(server, chain):
     read(chain)
-    server.answers["eth_getBlockByNumber"]["number"] = hex(99)
+    server.head = 99
     with pytest.raises(NodeBehind, match="from 100 to 99"):
         read(chain)
 
 
 def test_read__no_base_fee__refused(server, chain):
-    del server.answers["eth_getBlockByNumber"]["baseFeePerGas"]
+    server.answers["eth_getBlockByNumber"] = lambda _: block(100) | {"baseFeePerGas": None}
     with pytest.raises(WrongChain, match="no base fee"):
         read(chain)
 
@@ -262,7 +205,7 @@ def test_read__nobody_there__tries_again_then_says_so():
 
 def test_read__silent_node__time_out(server, chain):
     server.hang = 2.0
-    with pytest.raises(ChainUnavailable, match=r"silent for 0\.5 s"):
+    with pytest.raises(ChainUnavailable, match=r"no whole answer in 0\.5 s"):
         read(chain)
 
 
@@ -392,6 +335,22 @@ def test_simulate__too_many_requests__throttled(server, chain):
     server.answers["eth_call"] = {"code": -32005, "message": "slow down"}
     with pytest.raises(Throttled):
         chain.simulate(KEEPER, LENS, b"\x01", 10**6)
+
+
+def test_faults__of_contract_and_node__counted_once_by_class(server, chain):
+    server.answers["eth_call"] = REFUSALS[0]
+    with pytest.raises(CallRefused):
+        chain.simulate(KEEPER, LENS, b"\x01", 10**6)
+    server.answers["eth_sendRawTransaction"] = {"code": -32000, "message": "nonce too low"}
+    with pytest.raises(NonceTaken):
+        chain.send(Signed(tx_hash="0x" + "44" * 32, raw=b"\x01"))
+    server.status = 502
+    for ask in (chain.known, chain.receipt):
+        with pytest.raises(ChainUnavailable):
+            ask("0x" + "44" * 32)
+    with pytest.raises(ChainUnavailable):
+        read(chain)  # in two attempts
+    assert chain.faults == {"CallRefused": 1, "NonceTaken": 1, "ChainUnavailable": 4}
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,39 @@ def test_load_config__section_mistake__names_the_field(load, section, words):
     assert words in str(refused.value)
 
 
+NODES = 'other_rpc_urls = ["http://b", "http://c"]'
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('other_rpc_urls = "http://b"', "chain.other_rpc_urls: input should be a valid tuple"),
+        ('other_rpc_urls = ["ftp://b"]', "chain.other_rpc_urls.0: must start with http"),
+        ('other_rpc_urls = ["http://h"]', "chain: a node is listed twice"),
+        ("quorum = 2", "chain: quorum is 2, there are 1 nodes"),
+        (f"quorum = 0\n{NODES}", "chain.quorum: input should be greater than 0"),
+        (f"quorum = 4\n{NODES}", "chain: quorum is 4, there are 3 nodes"),
+        ("max_lag_blocks = -1", "chain.max_lag_blocks: input should be greater"),
+        ("max_requests_a_sec = 0", "chain.max_requests_a_sec: input should be greater than 0"),
+        ('send_url = "relay"', "chain.send_url: must start with http"),
+        ('send_mode = "private"', "chain: send_mode needs send_url"),
+        ('send_url = "http://r"\nsend_mode = "secret"', "chain.send_mode: input should be"),
+    ],
+)
+def test_load_config__mistake_about_nodes__names_the_field(load, lines, words):
+    with pytest.raises(ConfigInvalid) as fault:
+        load(f'{CHAIN}{lines}\nlens = "{LENS}"\n[[vaults]]\naddress = "{VAULT}"\n')
+    assert words in str(fault.value)
+    assert "\n" not in str(fault.value)
+
+
+def test_load_config__several_nodes__are_taken(load):
+    text = f'{CHAIN}{NODES}\nquorum = 2\nsend_url = "http://r"\nlens = "{LENS}"\n'
+    section = load(f'{text}[[vaults]]\naddress = "{VAULT}"\n').chain
+    assert section.urls == ("http://h", "http://b", "http://c", "http://r")
+    assert (section.quorum, section.send_mode) == (2, "private")
+
+
 def test_load_config__whole_and_fractional_numbers__are_taken(load):
     config = load(
         GOOD + "[fees]\nmax_fee_gwei = 1.5\npriority_fee_gwei = 1\n"

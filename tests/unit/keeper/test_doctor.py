@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from keeper.chain import RpcFault
 from keeper.config import load_config
-from keeper.doctor import ASK_BLOCK, Mark, examine, worst
+from keeper.doctor import ASK_BLOCK, Mark, examine, examine_sender, worst
 from keeper.errors import ChainUnavailable
+from keeper.rpc import RpcFault
 
 KEEPER = "0x" + "33" * 20
 HEAD = {"number": "0x64", "timestamp": "0x1", "baseFeePerGas": "0x1", "gasLimit": "0x1c9c380"}
@@ -65,3 +65,20 @@ def test_examine__refused_answer__says_what_the_node_says(config, method):
 
 def test_ask_block__is_hex():
     assert bytes.fromhex(ASK_BLOCK[2:])
+
+
+@pytest.mark.parametrize(
+    ("answer", "mark", "words"),
+    [
+        ("0x7a69", Mark.GOOD, "chain 31337"),
+        ("0x1", Mark.BAD, "chain 1, configured is 31337"),
+        (REFUSED, Mark.NOTE, "does not say its chain: header not found"),
+        ("words", Mark.BAD, "expected a hex number"),
+    ],
+)
+def test_examine_sender__each_answer__a_finding(config, answer, mark, words):
+    (finding,) = examine_sender(Node({"eth_chainId": answer}), config)
+    assert finding.mark is mark
+    assert words in finding.found
+    if mark in (Mark.GOOD, Mark.NOTE):
+        assert finding.adapts == "nothing is sent elsewhere, also when it fails"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from apscheduler.events import EVENT_JOB_MISSED, JobExecutionEvent
@@ -65,6 +66,20 @@ def test_run__fault__is_tried_again_more_rarely():
     retry = next(line for line in jobs._log.lines if line["event"] == "retry")
     assert retry["error"] == "the node at h cannot be reached"
     assert retry["again_in_secs"] >= 0
+
+
+def test_run__fault__the_watch_waits_no_longer_than_its_own_interval():
+    """After an outage of any length margin is looked at within seconds."""
+
+    def fail(deadline):
+        raise ChainUnavailable("down")
+
+    watch = replace(job(fail, name="margin watch"), longest_backoff_secs=0.05)
+    jobs = make(watch)
+    run_for(jobs, 1.0)
+    retries = [line for line in jobs._log.lines if line["event"] == "retry"]
+    assert len(retries) >= 8  # 20 without faults; doubling would leave 5
+    assert all(line["again_in_secs"] <= 0.1 for line in retries)
 
 
 def test_run__fault_then_good__back_to_the_interval():
@@ -300,25 +315,6 @@ while True:
 def test_end_process_in_time__process_hangs__ends_all_the_same():
     ended = subprocess.run([sys.executable, "-c", HANGS], timeout=30, check=False)
     assert ended.returncode == 1
-
-
-def test_first__runs_once_and_raises_what_it_raises():
-    seen = []
-    jobs = make()
-    jobs.first(job(seen.append))
-    assert len(seen) == 1
-    with pytest.raises(ZeroDivisionError):
-        jobs.first(job(lambda deadline: 1 // 0))
-
-
-def test_first__stop_meanwhile__cuts_it_short(short_stop):
-    release = threading.Event()
-    jobs = make()
-    threading.Timer(0.1, jobs.stop).start()
-    started = time.monotonic()
-    jobs.first(job(lambda deadline: release.wait(5.0), deadline=60.0))
-    assert time.monotonic() - started < 1.0
-    release.set()
 
 
 # What others see

@@ -112,6 +112,22 @@ def test_journal__other_chain__refused(tmp_path):
         Journal(tmp_path / "j.sqlite", 1)
 
 
+def test_claim_genesis__chain_started_anew__refused_with_the_remedy(tmp_path):
+    first = Journal(tmp_path / "j.sqlite", 31337)
+    first.claim_genesis("0xaa")
+    first.claim_genesis("0xaa")
+    first.close()
+    again = Journal(tmp_path / "j.sqlite", 31337)
+    again.claim_genesis("0xaa")
+    with pytest.raises(ConfigInvalid, match=r"earlier chain 31337, which began with block 0xaa"):
+        again.claim_genesis("0xbb")
+    again.close()
+    other = Journal(tmp_path / "j.sqlite", 31337)
+    with pytest.raises(ConfigInvalid, match="this one with 0xbb: name a new file"):
+        other.claim_genesis("0xbb")
+    other.close()
+
+
 def test_journal__no_database__refused(tmp_path):
     (tmp_path / "j.sqlite").write_text("not a database, but long enough to be looked at" * 40)
     with pytest.raises(ConfigInvalid, match=r"journal.path: .*not a database"):

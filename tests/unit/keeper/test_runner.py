@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from keeper.chain import Reading, Receipt, Signed
+from keeper.chain import Signed
 from keeper.deadline import Deadline
 from keeper.errors import (
     CallRefused,
@@ -23,6 +23,7 @@ from keeper.errors import (
 from keeper.guard import Safety
 from keeper.journal import Journal, TxState
 from keeper.policy import Policy
+from keeper.reading import Reading, Receipt
 from keeper.runner import Keeper
 from keeper.sending import Fees, Orders
 from keeper.snapshot import Block, VaultSnapshot
@@ -57,6 +58,8 @@ class MemoryChain:
         self.others: list[VaultSnapshot] = []
         self.no_receipts = self.forgets = False  # nodes that have counted a nonce, and no more
         self.answers: list[Exception] = []  # to the next sends
+        self.genesis: str | None = None
+        self.replaced_from: int | None = None
         self.fail_at: str | None = None
         self.error: BaseException = Killed()
 
@@ -73,6 +76,7 @@ class MemoryChain:
         return Reading(
             block=self.block, snapshots=tuple(states), nonce=self.nonce, pending_nonce=pending,
             balance=self.balance, receipts={h: self._receipt(h) for h in watched},
+            genesis=self.genesis, replaced_from=self.replaced_from,
         )  # fmt: skip
 
     def _receipt(self, tx_hash):
@@ -269,7 +273,6 @@ def test_tick__dry_run_beside_what_is_in_flight__writes_no_transaction(bench, ch
         bench.tick()
     before = bench.journal.transactions()
     bench.start(live=False)
-    bench.keeper.recover(Deadline(10.0))
     bench.tick()
     assert bench.journal.transactions() == before
 
@@ -572,7 +575,6 @@ def test_restart__killed_at_each_boundary__hedges_exactly_once(bench, chain, sta
     with pytest.raises(Killed):
         bench.tick()
     bench.start()
-    bench.keeper.recover(Deadline(10.0))
     for _ in range(3):
         bench.tick()
     assert chain.executed == 1
@@ -608,15 +610,6 @@ def test_send__node_goes_silent__resolved_by_the_next_tick(bench, chain, stage):
     assert bench.states() == [TxState.FINAL]
 
 
-def test_recover__decides_nothing(bench, chain):
-    chain.automine = False
-    bench.tick()
-    bench.start()
-    waiting = bench.keeper.recover(Deadline(10.0))
-    assert [tx.state for tx in waiting] == [TxState.ACCEPTED]
-    assert len(list(bench.journal.decisions())) == 1
-
-
 def test_tick__fault__recorded_and_logged(bench, chain):
     chain.fail_at, chain.error = "read", ChainUnavailable("the node at h cannot be reached")
     with pytest.raises(ChainUnavailable):
@@ -624,6 +617,25 @@ def test_tick__fault__recorded_and_logged(bench, chain):
     (tick,) = bench.journal.ticks()
     assert (tick["result"], tick["detail"]) == ("fault", "the node at h cannot be reached")
     assert bench.log.lines[0]["error"] == "the node at h cannot be reached"
+
+
+def test_tick__journal_of_an_earlier_chain__refused_before_anything_is_done(bench, chain):
+    chain.genesis = "0xaa"
+    bench.tick()
+    chain.genesis = "0xbb"
+    chain.vault = replace(chain.vault, venues=(venue(assets=35 * ETHER, delta=-50 * ETHER),))
+    for _ in range(2):
+        with pytest.raises(ConfigInvalid, match="began with block 0xaa, this one with 0xbb"):
+            bench.start().tick()
+    assert len(chain.sends) == 1
+
+
+def test_tick__blocks_were_replaced__in_the_canonical_line(bench, chain):
+    bench.tick()
+    chain.replaced_from = 99
+    bench.tick()
+    assert ["replaced_from" in line for line in bench.log.lines] == [False, True]
+    assert bench.log.lines[1]["replaced_from"] == 99
 
 
 def test_tick__deadline_over__never_sends(bench, chain):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keeper.simulation.market_file import MarketFileRefused, read_hours
+from keeper.simulation.market_file import MarketFileRefused, read_hours, with_daily_gas
 
 HEADER = "timestamp_utc,spot,spot_high,perp,funding_rate"
 ROWS = [
@@ -53,6 +53,54 @@ def test_read__wrong_mark__is_refused(tmp_path, column):
     path = _file(tmp_path, row, header=f"timestamp_utc,spot,perp,{column}")
     with pytest.raises(MarketFileRefused, match=f"line 2, column {column}: zero"):
         read_hours(path)
+
+
+def test_read__gas__is_gwei_or_nothing(tmp_path):
+    rows = ["2024-08-05T00:00:00Z,2688.92,2687.6,12.5", "2024-08-05T01:00:00Z,2526.81,2526.04,"]
+    path = _file(tmp_path, *rows, header="timestamp_utc,spot,perp,gas_gwei")
+    assert [hour.gas_gwei for hour in read_hours(path)] == [12.5, None]
+    assert read_hours(_file(tmp_path, *ROWS))[0].gas_gwei is None  # no such column
+
+
+@pytest.mark.parametrize("gas", ["-1", "100001", "nan"])
+def test_read__wrong_gas__is_refused(tmp_path, gas):
+    row = f"2024-08-05T00:00:00Z,2688.92,2687.6,{gas}"
+    path = _file(tmp_path, row, header="timestamp_utc,spot,perp,gas_gwei")
+    with pytest.raises(MarketFileRefused, match="line 2, column gas_gwei: not"):
+        read_hours(path)
+
+
+def test_with_daily_gas__each_hour__price_of_its_day(tmp_path):
+    gas = tmp_path / "gas.csv"
+    gas.write_text("date_utc,avg_gas_price_gwei,eth_usd\n2024-08-04,5.5,1\n2024-08-05,40,1\n")
+    hours = with_daily_gas(read_hours(_file(tmp_path, *ROWS)), gas)
+    assert [hour.gas_gwei for hour in hours] == [5.5, 40, 40]  # midnight closes the day before
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        ("2024-08-05,40", "no gas price of 2024-08-04"),
+        ("2024-08-05,40\n2024-08-05,41", "line 3, column date_utc: 2024-08-05 stands there twice"),
+        ("05/08/2024,40", "line 2, column date_utc: not a day"),
+        ("2024-08-05,-1", "line 2, column avg_gas_price_gwei: not in 0"),
+    ],
+)
+def test_with_daily_gas__wrong_file__is_refused(tmp_path, rows, fault):
+    gas = tmp_path / "gas.csv"
+    gas.write_text(f"date_utc,avg_gas_price_gwei\n{rows}\n")
+    with pytest.raises(MarketFileRefused, match=fault):
+        with_daily_gas(read_hours(_file(tmp_path, *ROWS)), gas)
+
+
+def test_read__gaps_asked_for__hours_may_be_missing_but_not_turn_back(tmp_path):
+    gap = [ROWS[0], ROWS[2]]
+    hours = read_hours(_file(tmp_path, *gap), gaps=True)
+    assert hours[1].closes_at - hours[0].closes_at == 7_200
+    with pytest.raises(MarketFileRefused, match="the same hour as the row before"):
+        read_hours(_file(tmp_path, *gap, ROWS[2]), gaps=True)
+    with pytest.raises(MarketFileRefused, match="earlier than the row before"):
+        read_hours(_file(tmp_path, *gap, ROWS[1]), gaps=True)
 
 
 def test_read__gzip__same_as_plain(tmp_path):

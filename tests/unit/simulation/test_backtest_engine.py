@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+"""The exact engine: what it skips changes nothing, its books balance, trouble is survived."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keeper.policy import Policy
+from keeper.simulation.backtest import defaults
+from keeper.simulation.backtest.engine import (
+    GAS_MARGIN,
+    GAS_PLAIN,
+    GAS_SPOT,
+    Engine,
+    Run,
+    backtest,
+)
+from keeper.simulation.backtest.scenarios import crash_cut, squeeze_outage
+from keeper.simulation.backtest.world import SingleFeed, World
+from keeper.simulation.market import HOUR_SECS, MarketHour
+from keeper.simulation.market_file import read_hours
+from keeper.simulation.paths import PathTerms, jump_diffusion
+
+ETH = Path(__file__).parents[4] / "shared/data/eth_binance_1h_2019-11_2025-12.csv.gz"
+START = 1_600_000_000
+QUOTE = 10**6
+
+
+def engine(hours, run=None, *, watching=True, sent=None, setup=None):
+    index = SingleFeed()
+    index.publish(hours[0].spot, at=hours[0].closes_at)
+    world = World(setup or defaults.setup(), index, at=hours[0].closes_at)
+    on_sent = (sent if sent is not None else []).append
+    return Engine(world, run or Run(), watching=watching, on_sent=on_sent)
+
+
+@pytest.fixture(scope="module")
+def path():
+    """Forty wild days: the price falls by a quarter, then more than triples."""
+    return jump_diffusion(960, 7, START, PathTerms(volatility=0.015, crash=-0.3, squeeze=1.5))
+
+
+@pytest.mark.parametrize(
+    ("ratio_bps", "policy", "kinds"),
+    [
+        (10_000, Policy(), {"margin", "quote"}),
+        (7_000, Policy(), {"drift", "margin"}),
+        (10_000, Policy(distance_high_bps=4_100, margin_buffer_bps=100), {"margin"}),
+    ],
+)
+def test_quiet__skipped_bars__same_plans_and_rows(path, ratio_bps, policy, kinds):
+    setup = defaults.setup()
+    setup = replace(setup, identity=replace(setup.identity, hedge_ratio_bps=ratio_bps))
+    run, watched, every = Run(policy=policy), [], []
+    fast = engine(path, run, sent=watched, setup=setup).play(path)
+    slow = engine(path, run, watching=False, sent=every, setup=setup).play(path)
+    assert fast.tally.decided < slow.tally.decided / 2
+    assert [s.plan.legs for s in watched] == [s.plan.legs for s in every]
+    assert len(watched) > 5
+    assert kinds <= set(fast.tally.reasons)
+    assert np.array_equal(fast.rows, slow.rows)
+
+
+@pytest.mark.parametrize("ratio_bps", [5_000, 10_000])
+def test_accounting__every_hour__nav_changes_by_its_causes(path, ratio_bps):
+    """NAV after - before = exposure + funding - trading - losses; a unit for each rounding."""
+    setup = defaults.setup()
+    setup = replace(setup, identity=replace(setup.identity, hedge_ratio_bps=ratio_bps))
+    result = engine(path, setup=setup).play(path)
+    nav, delta = result.column("nav"), result.column("delta")
+    causes = result.column("funding") - result.costs - result.column("losses")
+    prices = np.round(result.spot, 8)
+    exposure = delta[:-1] * np.diff(prices)
+    assert result.tally.funding != 0 != result.tally.spot
+    error = np.diff(nav) - exposure - np.diff(causes)
+    assert np.max(np.abs(error)) < 20 / QUOTE
+
+
+def test_marked__short_at_a_premium__less_than_at_the_index(path):
+    """100 short where the perp is 10 bp over spot: 100 * S * 0.001 less."""
+    hours = [replace(hour, perp=hour.spot * 1.001) for hour in path[:20]]
+    result = engine(hours).play(hours)
+    short = result.column("nav") - result.column("marked")
+    assert short[5:] == pytest.approx(0.1 * result.spot[5:], rel=1e-3)
+
+
+def test_halt__stale_oracle__nothing_is_decided_and_all_goes_on(path):
+    halted = [replace(hour, spot_halted=100 <= i < 106) for i, hour in enumerate(path)]
+    result = engine(halted).play(halted)
+    assert result.tally.blind_hours == 5  # the first halted hour still knows the price
+    assert np.isfinite(result.rows).all()
+
+
+def test_gap__missing_hours__time_passes_with_the_last_premium(path):
+    """Funding of the gap is paid by the premium at its start, as the venue would."""
+    gap = path[:200] + path[224:]
+    result = engine(gap).play(gap)
+    assert result.closes_at[200] - result.closes_at[199] == 25 * HOUR_SECS
+    assert np.isfinite(result.rows).all()
+    assert result.tally.rebalances > 0
+
+
+def test_latency__plan_later_than_its_deadline__refused(path):
+    blocks = Policy().deadline_secs // 12 + 1
+    result = engine(path[:30], Run(latency_blocks=blocks)).play(path[:30])
+    assert result.tally.refusals["book: deadline passed"] == 30
+    assert result.tally.rebalances == 0
+
+
+def test_latency__moving_prices__execution_at_the_later_price():
+    hours = [
+        MarketHour(closes_at=START - START % HOUR_SECS + i * HOUR_SECS, spot=s, perp=s)
+        for i, s in enumerate((1_000.0, 1_010.0, 1_010.0))
+    ]
+    still, moved = [], []
+    engine(hours, Run(latency_blocks=25), sent=still).play(hours)
+    playing = engine(hours, Run(latency_blocks=25, moving=True), sent=moved)
+    playing.play(hours[:1])
+    assert still[0].executed_at - still[0].decided_at == 300
+    later = engine(hours, Run(latency_blocks=25, moving=True))
+    later.step(hours[0], hours[1])
+    # 5 minutes of an hour: 1000 * 1.01 ** (300 / 3600)
+    expected = round(1_000 * 1.01 ** (1 / 12) * 10**8) * 10**10
+    assert later.world.vault.last_price_wad == expected
+
+
+def test_gas__over_the_cap__only_urgent_plans_are_sent(path):
+    dear = [replace(hour, gas_gwei=500.0) for hour in path]
+    run = Run(max_gas_gwei=100.0)
+    capped = engine(dear, run).play(dear)
+    assert capped.tally.dear_gas > 0
+    free = engine(dear).play(dear)
+    assert free.tally.gas > capped.tally.gas > 0
+    one = GAS_MARGIN * 500 * 1e-9 * path[0].spot * QUOTE  # the first hedge brings margin
+    assert free.tally.gas > one
+
+
+def test_squeeze_outage__keeper_down_in_the_fastest_rise__liquidated_and_rehedged(path):
+    terms = PathTerms(crash=-0.05, squeeze=1.2)
+    hours = jump_diffusion(960, 7, START, terms)
+    down = squeeze_outage(hours, 48)
+    result = engine(hours, Run(outages=(down,))).play(hours)
+    assert result.tally.liquidations >= 1
+    assert result.tally.losses > 0
+    assert abs(result.column("delta")[-1]) < 2.0  # hedged again, within 2 % of 100
+    assert result.column("nav")[-1] > 0.5 * result.column("nav")[0]
+
+
+def test_crash_cut__half_of_the_short_taken__long_until_rehedged(path):
+    cut = crash_cut(path, 24, 0.5)
+    at = cut[0]
+    i = next(i for i, hour in enumerate(path) if hour.closes_at == at)
+    deaf = Run(cuts=(cut,), outages=((at, at + 24 * HOUR_SECS),))
+    result = engine(path, deaf).play(path)
+    assert result.tally.cuts == 1
+    delta = result.column("delta")
+    assert delta[i] == pytest.approx(50, abs=10)
+    assert abs(delta[i + 30]) < 3
+    calm = engine(path).play(path)
+    fall = path[i + 24].spot - path[i].spot
+    lost = result.column("nav")[i + 23] - calm.column("nav")[i + 23]
+    assert fall < 0
+    assert lost == pytest.approx(delta[i] * fall, rel=0.35)
+
+
+def test_defaults__what_the_scripts_deploy():
+    from scripts import terms
+
+    assert tuple(defaults.terms()) == terms.venue_terms(18, 6).words()
+    ours = defaults.limits()
+    assert tuple(getattr(ours, name) for name in ours.__slots__) == terms.limits(18).words()
+
+
+def test_advance__pool_too_small_for_the_premium__trader_goes_as_far_as_it_carries():
+    hour = MarketHour(closes_at=START, spot=2_000.0, perp=2_002.0)
+    setup = replace(defaults.setup(), pool_quote=100_000 * QUOTE)
+    world = engine([hour], setup=setup).world
+    world.advance(hour)
+    assert world.refused == {"venue: pool too small": 1}
+    # 100,000 * 0.5 / 2,000 = 25, of which he uses 99 %; a basis of 10 bp would be 100
+    assert world.venue.skew == pytest.approx(24.75e18, rel=1e-3)
+
+
+def test_gas__as_measured():
+    measured = json.loads((Path(__file__).parents[2] / "gas_snapshot.json").read_text())
+    kinds = {"": GAS_PLAIN, " with margin": GAS_MARGIN, " with spot": GAS_SPOT}
+    for kind, gas in kinds.items():
+        assert gas == pytest.approx(measured[f"rebalance{kind}"], rel=0.05)
+
+
+def test_loan__fee_of_the_first_hedge_is_owed__bears_interest_until_settled():
+    """Nothing else touches the account: fee * 10 % a year * time since the trade."""
+    first = START - START % HOUR_SECS
+    hours = [
+        MarketHour(closes_at=first + i * HOUR_SECS, spot=2_000.0, perp=1_998.4) for i in range(240)
+    ]
+    setup = defaults.setup()
+    free = replace(setup, terms=setup.terms._replace(loan_rate_wad=0))
+    lent, given = (engine(hours, setup=one).play(hours).tally for one in (setup, free))
+    assert lent.rebalances + lent.top_ups == 1
+    years = (239 * HOUR_SECS - 12) / (365 * 86_400)
+    assert lent.fees > 0
+    assert given.funding - lent.funding == pytest.approx(0.1 * lent.fees * years, abs=2)
+
+
+def test_backtest__file_of_eth__starts_and_ends_solvent():
+    if not ETH.exists():
+        pytest.skip("the shared data files are not beside this checkout")
+    hours = read_hours(ETH, datetime.date(2021, 5, 1), datetime.date(2021, 5, 31))
+    result = backtest(hours)
+    assert result.tally.liquidations == 0
+    assert result.column("nav")[-1] > 0.98 * result.deposit * result.spot[0]
