@@ -11,7 +11,7 @@
      that failed, K the skew, q and E size and equity of each account of the winning side.
 
      1. The pool is the other side of the skew and takes its own part first:
-        own = min(Q, max(0, K * sign(failed))).
+        own = min(Q, max(0, K * sign(failed))), K the nearer to zero of now and its mean.
      2. Accounts with E > 0 give up need = min(Q - own, sum of their q).
      3. Nobody of them keeps more than lambda times his equity:
         sum of max(0, q - lambda E) = need, so with A = sum of q - need and B = sum of E, both
@@ -182,7 +182,9 @@ def _of_failed(begun: IDeleverager.Batch) -> IDeleverager.Batch:
     batch.side = -1 if batch.cause == FAILED_LONGS else 1
     batch.loss = convert(words.high_of(waiting), uint256)
     batch.failed = convert(words.low_of(waiting), uint256)
-    own: uint256 = fixed_point.positive_part(-ledger.skew() * batch.side)
+    # A skew that is pushed for a moment does not move its mean.
+    mean: int256 = fixed_point.div_floor(ledger.mean_premium() * curve.SKEW_SCALE, WAD)
+    own: uint256 = fixed_point.positive_part(min(-ledger.skew() * batch.side, -mean * batch.side))
     batch.wanted = batch.failed - min(batch.failed, own)
     return batch
 

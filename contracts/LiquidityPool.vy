@@ -38,9 +38,9 @@
      provision.
 @custom:rounding Shares minted and tokens paid down.
 @custom:halt No switch. Without a good price nothing is requested or executed, and cancelling
-     gives back what is in escrow; nothing here can stop the venue from being paid. Nobody enters
-     while a loss at the venue waits for deleveraging. Once the venue is wound up providers
-     `leave` at any time, without a price, with their part of what claims left.
+     gives back what is in escrow; nothing here can stop the venue from being paid. Once the venue
+     is wound up providers `leave` at any time, without a price, with their part of what claims
+     left.
 """
 
 from ethereum.ercs import IERC20
@@ -72,8 +72,7 @@ ORACLE: public(immutable(address))
 PRICE_DIVISOR: immutable(int256)  # quote units = asset units * price_wad / PRICE_DIVISOR
 
 PRICE_STAND: public(constant(uint256)) = 60  # seconds; five blocks to liquidate in
-OPEN: constant(uint256) = 0  # stages of the venue
-WOUND_UP: constant(uint256) = 3
+WOUND_UP: constant(uint256) = 3  # stage of the venue
 MAX_WINDOW: constant(uint256) = 30 * 86_400  # seconds
 MIN_DELAY: public(immutable(uint256))  # seconds from a request until it is due
 WINDOW: public(immutable(uint256))  # seconds from a request until it can only be cancelled
@@ -129,9 +128,8 @@ def request_provide(quote: uint256, min_shares: uint256):
     assert quote > 0, "pool: zero amount"
     assert self.provision_of[msg.sender].quote == 0, "pool: already requested"
     price: IPriceOracle.Price = self._note_price()
-    equity: int256 = self._equity(price.price_wad)
     supply: uint256 = self.total_shares
-    self._require_solvent(equity, supply)
+    equity: int256 = self._entry_equity(price.price_wad, supply)
     escrowed: uint256 = self.quote_escrowed
     self.quote_escrowed = escrowed + quote
     self.provision_of[msg.sender] = ILiquidityPool.Provision(
@@ -166,10 +164,7 @@ def execute_provide(owner: address) -> uint256:
     supply: uint256 = self.total_shares
     if supply > 0:  # otherwise there is nobody whom the moment could harm
         self._require_due(request.round_id, request.requested_at, price)
-        # What deleveraging brings back is theirs who bore the loss.
-        assert staticcall IVenueRecovery(self.venue).stage() == OPEN, "pool: venue is not open"
-    equity: int256 = self._equity(price.price_wad)
-    self._require_solvent(equity, supply)
+    equity: int256 = self._entry_equity(price.price_wad, supply)
     shares: uint256 = self._minted(request, equity, supply)
     assert shares > 0, "pool: zero shares"
     assert shares >= request.min_shares, "pool: under minimum shares"
@@ -534,12 +529,19 @@ def _require_due(round_id: uint256, requested_at: uint256, price: IPriceOracle.P
 
 
 @internal
-@pure
-def _require_solvent(equity: int256, supply: uint256):
+@view
+def _entry_equity(price_wad: uint256, supply: uint256) -> int256:
     """
-    @dev With no shares an equity of zero is the normal one; a debt would be the entrant's.
+    @dev Equity and what deleveraging may bring back of losses that wait: that is theirs who bore
+         them. With no shares an equity of zero is the normal one; a debt would be the entrant's.
     """
+    equity: int256 = self._equity(price_wad)
     assert equity >= convert(supply > 0, int256), "pool: insolvent"
+    if self.venue == empty(address):
+        return equity
+    longs: uint256 = (staticcall IVenueRecovery(self.venue).queue(True))[0]
+    shorts: uint256 = (staticcall IVenueRecovery(self.venue).queue(False))[0]
+    return equity + convert(longs + shorts, int256)
 
 
 @internal

@@ -276,7 +276,6 @@ _TABLE: Final[dict[str, dict[str, str]]] = {
         "venue already set": "the pool knows its venue already",
         "venue of another pool": "venue and pool do not belong together",
         "venue goes on": "the venue is not wound up; leave by request",
-        "venue is not open": "a loss at the venue waits for deleveraging; enter after it",
         "venue oracle differs": "venue and pool must use one oracle",
         "window": "the time that requests stand is out of its range",
         "zero address": "an address is missing",

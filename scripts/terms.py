@@ -129,7 +129,7 @@ def venue_terms(asset_decimals: int, quote_decimals: int) -> VenueTerms:
         maintenance_buffer_wad=50 * BASIS_POINT,
         haircut_wad=10 * PER_CENT,
         discount_wad=5 * PER_CENT,
-        penalty_wad=150 * BASIS_POINT,
+        penalty_wad=3 * PER_CENT,  # the premium cap: else failing pays who bought at a discount
         reward_floor=2 * one_quote,  # where gas costs nothing, still worth a look
         reward_cap=150 * one_quote,  # 300,000 gas at 200 gwei and 2,500 a coin
         reward_share_wad=50 * BASIS_POINT,

@@ -710,9 +710,10 @@ class Twins:
         tokens = venue.quote_held - venue.fund_claim + pool.quote_held
         assets = sum(each.assets for each in everybody) + venue.pool_assets + pool.assets_held
         at_pool = pool.equity(price_wad, at=self.now)
+        stop = venue.account(pool.address).size
         closing = sum(
             twice * ((each.quote - each.entry) * divisor + each.assets * price_wad)
-            + each.size * price_wad * (twice + venue.skew)
+            + each.size * price_wad * (twice + venue.skew + stop)
             for each in everybody
         )
         held = twice * (tokens * divisor + assets * price_wad)

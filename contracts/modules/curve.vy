@@ -72,9 +72,10 @@ def cost_over_index(skew: int256, size: int256, price_wad: uint256) -> int256:
 def closing_value(skew: int256, but_for: int256, price_wad: uint256) -> int256:
     """
     @dev What all positions but `but_for` bring when all close together, each at the mean
-         S * (1 + K/2L) of the curve from K to zero; quote, up.
+         S * (1 + (K + b)/2L) of the curve from K to b, `but_for`; quote, up. A trade changes it
+         by exactly what it costs, whoever holds b.
     """
-    return self._scaled(skew - but_for, price_wad, 2 * SKEW_SCALE + skew)
+    return self._scaled(skew - but_for, price_wad, 2 * SKEW_SCALE + skew + but_for)
 
 
 @internal

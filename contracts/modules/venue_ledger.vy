@@ -415,8 +415,8 @@ def lend(debt_change: int256, pool_assets_change: int256):
 def pool_value(price_wad: uint256, indices: int256) -> int256:
     """
     @dev Claim + asset tokens here + interest not yet paid - what everybody but the backstop
-         would get if all closed together, each at the mean S * (1 + K/2L) of the curve from K
-         to zero. Nothing after the end, when it is paid what claims leave.
+         would get if all closed together, each at the mean of the curve from K to the
+         backstop's size. Nothing after the end, when it is paid what claims leave.
     """
     if self.stage_of(self.clock) == CLOSED:
         return 0

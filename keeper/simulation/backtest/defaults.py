@@ -38,7 +38,7 @@ def terms() -> Terms:
         maintenance_buffer_wad=50 * BP_WAD,
         haircut_wad=1_000 * BP_WAD,
         discount_wad=500 * BP_WAD,
-        penalty_wad=150 * BP_WAD,
+        penalty_wad=300 * BP_WAD,
         reward_floor=2 * QUOTE_UNIT,
         reward_cap=150 * QUOTE_UNIT,
         reward_share_wad=50 * BP_WAD,

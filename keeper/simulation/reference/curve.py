@@ -49,8 +49,8 @@ class Curve:
         return self.fee(skew, size, price_wad) + over
 
     def closing_value(self, skew: int, but_for: int, price_wad: int) -> int:
-        """Return what all but `but_for` bring at the mean S * (1 + K/2L) of the curve, up."""
-        return self._scaled(skew - but_for, price_wad, 2 * self.skew_scale + skew)
+        """Return what all but `but_for` bring at the mean of the curve from K to it, up."""
+        return self._scaled(skew - but_for, price_wad, 2 * self.skew_scale + skew + but_for)
 
     def fill_within(self, skew: int, size: int, price_wad: int, limit_price_wad: int) -> bool:
         """Return whether the mean fill is no worse than the limit."""

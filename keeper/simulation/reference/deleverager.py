@@ -61,7 +61,7 @@ class Deleverager(VenueWindUp):
         price_wad = self._read_price(at)
         self._accrue(price_wad, at)
         batch = Batch(cause=cause, price_wad=price_wad)
-        batch = self._of_low_pool(batch, at) if cause == LOW_POOL else self._of_failed(batch)
+        batch = self._of_low_pool(batch, at) if cause == LOW_POOL else self._of_failed(batch, at)
         stop = self.account(self.pool.address).size * batch.side
         side = self.longs if batch.side > 0 else self.shorts
         require(side - max(stop, 0) > 0, "venue: nobody to deleverage")
@@ -72,12 +72,13 @@ class Deleverager(VenueWindUp):
             deadline=at + MAX_BATCH,
         )
 
-    def _of_failed(self, batch: Batch) -> Batch:
+    def _of_failed(self, batch: Batch, at: int) -> Batch:
         require(batch.cause <= FAILED_LONGS, "venue: unknown cause")
         waiting = self.queue(batch.cause == FAILED_LONGS)
         require(waiting != Waiting(), "venue: nothing to deleverage")
         side = -1 if batch.cause == FAILED_LONGS else 1
-        own = positive_part(-self.skew * side)
+        mean = div_floor(self._mean_premium(at) * self.curve.skew_scale, WAD)
+        own = positive_part(min(-self.skew * side, -mean * side))
         wanted = waiting.size - min(waiting.size, own)
         return batch._replace(side=side, loss=waiting.quote, failed=waiting.size, wanted=wanted)
 

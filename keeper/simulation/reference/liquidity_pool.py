@@ -72,6 +72,9 @@ class Backed(Protocol):
     def stage_now(self, *, at: int) -> int:
         """Return 0 where the venue is open, 3 where it is wound up."""
 
+    def queue(self, long: bool) -> tuple[int, int]:
+        """Return losses that wait for deleveraging, and the sizes that failed."""
+
     def pool_value(self, price_wad: int, *, at: int) -> int:
         """Return what the pool owns at the venue."""
 
@@ -154,8 +157,7 @@ class LiquidityPool:
         require(quote > 0, "pool: zero amount")
         require(not self.provision(sender).quote, "pool: already requested")
         price = self.oracle.read(at=at)
-        equity = self.equity(price.price_wad, at=at)
-        self._require_solvent(equity)
+        equity = self._entry_equity(price.price_wad, at)
         self._note(price, at)
         self.quote_escrowed += quote
         self.provision_of[sender] = Provision(
@@ -170,9 +172,7 @@ class LiquidityPool:
         price = self.oracle.read(at=at)
         if self.total_shares > 0:
             self._require_due(request.round_id, request.requested_at, price, at)
-            require(self._stage(at) == OPEN, "pool: venue is not open")
-        equity = self.equity(price.price_wad, at=at)
-        self._require_solvent(equity)
+        equity = self._entry_equity(price.price_wad, at)
         shares = self._minted(request, equity)
         require(shares > 0, "pool: zero shares")
         require(shares >= request.min_shares, "pool: under minimum shares")
@@ -353,8 +353,13 @@ class LiquidityPool:
         stands = noted[:2] == (price.price_wad, price.round_id)
         require(stands and at - noted.noted_at >= PRICE_STAND, "pool: price has not stood")
 
-    def _require_solvent(self, equity: int) -> None:
+    def _entry_equity(self, price_wad: int, at: int) -> int:
+        """Return equity and what deleveraging may bring back of losses that wait."""
+        equity = self.equity(price_wad, at=at)
         require(equity >= (self.total_shares > 0), "pool: insolvent")
+        if self.venue is None:
+            return equity
+        return equity + self.venue.queue(True)[0] + self.venue.queue(False)[0]
 
     def _require_holding(self, shares: int) -> None:
         require(shares == 0 or shares >= self.min_holding, "pool: under minimum holding")

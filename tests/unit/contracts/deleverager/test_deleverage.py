@@ -57,7 +57,11 @@ def test_deleverage__one_call__most_levered_give_up_and_bear_the_loss() -> None:
 
 def test_deleverage__only_a_part_needed__leverage_is_drained_evenly() -> None:
     w, shorts = failed()
-    w.trade(w.trader("buyer", quote=100), 60)  # K = 70: the pool's own part
+    w.trade(w.trader("buyer", quote=100), 60)  # K = 70: the pool's own part, in time
+    with boa.env.anchor():
+        assert w.venue.deleverage(1, shorts)
+        assert events(w, "DeleveragingEnded")[0].given_up > w.assets(89)  # not at once
+    w.pass_time(100 * 1_800)
     assert w.venue.deleverage(1, shorts)
     left = [w.venue.margin(each, w.price()) for each in shorts]
     assert sum(-each.delta for each in left) == w.assets(60)  # 30 given up, exactly
