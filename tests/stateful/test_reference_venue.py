@@ -18,10 +18,11 @@ import boa
 import pytest
 from hypothesis import note, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from keeper.simulation.reference import Round
-from tests.reference_world import Twins
+from tests.recovery_rules import Recovery, reached
+from tests.recovery_world import Watched
 from tests.venue_world import FEED_UNIT
 
 seen: Counter[str] = Counter()  # what was reached, of all examples
@@ -36,12 +37,12 @@ percents = st.integers(1, 100)
 
 
 @lru_cache
-def deployed(decimals: tuple[int, int]) -> Twins:
+def deployed(decimals: tuple[int, int]) -> Watched:
     """Return contracts with nothing in them, once; every example undoes what it did."""
-    return Twins(*decimals)
+    return Watched(*decimals)
 
 
-class Markets(RuleBasedStateMachine):
+class Markets(Recovery):
     """Four traders, a pool, a fund and a spot market, twice."""
 
     decimals = (18, 6)
@@ -69,9 +70,10 @@ class Markets(RuleBasedStateMachine):
         if insurance:
             twins.donate(owner, insurance * self.lot // 10)
         twins.spot_seed(owner, chain.assets(200), 200 * self.lot)
-        twins.stake(twins.traders[0], liquidity * self.lot // 7)
-        twins.stake(twins.traders[1], self.lot + 1)
-        twins.request_unstake(twins.traders[1], twins.fund.shares_of(twins.traders[1]) // 2)
+        if insurance != 1:
+            twins.stake(twins.traders[0], (insurance + 1) * self.lot // 7)
+            twins.stake(twins.traders[1], self.lot + 1)
+            twins.request_unstake(twins.traders[1], twins.fund.shares_of(twins.traders[1]) // 2)
         for i, size in enumerate(sizes):
             margin = abs(size) // 4 + 3
             if i % 2:
@@ -94,7 +96,7 @@ class Markets(RuleBasedStateMachine):
                 inventory=self.twins.pool.assets_held + venue.pool_assets > 0,
                 pending=self.twins.fund.pending.quote > 0,
                 consolidated=self.twins.fund.staked.generation > 0,
-                shortfall=any(each.quote for each in (venue.failed_longs, venue.failed_shorts)),
+                waiting=any(venue.queue(True)) or any(venue.queue(False)),
             )
             self.anchor.__exit__(None, None, None)
 
@@ -393,7 +395,7 @@ class Markets(RuleBasedStateMachine):
         """Make calls at random: hypothesis prefers few steps, and losses need many."""
         chance = random.Random(seed)
         for _ in range(calls):
-            self.once(chance, chance.randrange(14))
+            self.once(chance, chance.randrange(18))
 
     def once(self, chance: random.Random, what: int) -> None:
         who, by, percent = chance.randrange(4), chance.randrange(4), chance.randint(1, 100)
@@ -419,6 +421,16 @@ class Markets(RuleBasedStateMachine):
             case 11 | 12:
                 what = chance.choice(("stake", "request", "cancel", "unstake"))
                 self.insure(who, what, percent, chance.randint(0, 500))
+            case 13:
+                self.settle_debt(who, by)
+            case 14:
+                self.realise(who)
+            case 15:
+                self.unwind(chance.randint(0, 90))
+            case 16:
+                self.bankrupt(who, by, chance.randrange(10), chance.randrange(10))
+            case _ if percent < 30:
+                self.squeeze(chance.randrange(10))
             case _:
                 size = chance.randint(-(10**6), 10**6)
                 self.views(who, size, chance.randint(2_000, 30_000), 48_000)
@@ -435,8 +447,6 @@ class Markets(RuleBasedStateMachine):
         if hasattr(self, "twins"):
             venue = self.twins.venue
             assert max(venue.longs, venue.shorts) <= venue.terms.max_side
-            sizes = [abs(venue.account(each).size) for each in self.twins.traders]
-            assert all(size == 0 or size >= venue.terms.min_size for size in sizes)
 
     @rule(
         who=st.integers(0, 4),
@@ -487,5 +497,6 @@ def _deployed_before_and_reported_after() -> Any:
     total, no = sum(calls.values()), sum(refused.values())
     print(f"\n{total} calls, {no} refused ({no / max(total, 1):.1%}); {dict(calls)}")
     print("ended with:", dict(seen))
+    print("reached:", dict(reached.most_common()))
     print("refused:", dict(refused.most_common()))
     assert no <= total // 5

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""Rules of the stateful test for failures: debts, the backstop, deleveraging, profit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from keeper.simulation.reference.deleverager import FAILED_LONGS, FAILED_SHORTS, LOW_POOL
+from tests.recovery_world import (
+    Watched,
+    abandon,
+    check_liquidations,
+    deleverage_at_once,
+    deleverage_in_chunks,
+    listed_by_keeper,
+    low,
+    squeeze,
+)
+from tests.venue_world import FEED_UNIT
+
+LIMITS = FEED_UNIT, 10**6 * FEED_UNIT  # prices stay between
+whos = st.integers(0, 3)
+hows = st.integers(0, 9)
+
+reached: Counter[str] = Counter()  # of all examples
+
+
+class Recovery(RuleBasedStateMachine):
+    """What is called when accounts fail; `patient` and `lot` are the machine's."""
+
+    twins: Watched
+    lot: int
+
+    def patient(self) -> bool:
+        """Whether another refusal leaves most calls accepted."""
+        raise NotImplementedError
+
+    @rule(who=whos, by=whos)
+    def settle_debt(self, who: int, by: int) -> None:
+        """Whoever owes something sells margin, or is made to."""
+        twins = self.twins
+        owing = [
+            each
+            for each in twins.traders
+            if twins.venue.account(each).quote < 0 and twins.venue.account(each).assets
+        ]
+        if not owing:
+            if self.patient():
+                twins.settle_debt(twins.traders[who], twins.traders[by])
+            return
+        debtor, caller = owing[who % len(owing)], twins.traders[by]
+        price, held = twins.price_wad, twins.venue._account_now(owing[who % len(owing)], twins.now)
+        backed = twins.venue.margins.share_down(
+            held.assets, price, twins.venue.terms.loan_share_wad
+        )
+        if -held.quote <= backed and not self.patient():
+            caller = debtor
+        forced = caller != debtor and twins.settle_debt(debtor, caller)
+        reached["debt settled by force"] += forced
+        if not forced:
+            reached["debt settled"] += twins.settle_debt(debtor, debtor)
+
+    @rule(who=whos)
+    def realise(self, who: int) -> None:
+        """Whoever has a profit turns it into quote."""
+        twins, price = self.twins, self.twins.price_wad
+        winning = [
+            each
+            for each in twins.traders
+            if twins.venue.margin(each, price, at=twins.now).profit > 0
+        ]
+        if winning or self.patient():
+            caller = winning[who % len(winning)] if winning else twins.traders[who]
+            reached["realised"] += twins.realise(caller)
+
+    @rule(seconds=st.integers(0, 90))
+    def unwind(self, seconds: int) -> None:
+        twins = self.twins
+        stop = twins.venue.account(twins.pool.address).size
+        ready = twins.now + seconds >= twins.venue.unwound_at + 60
+        if (stop and ready and twins.venue.stage_now(at=twins.now) == 0) or self.patient():
+            twins.wait(seconds)
+            reached["unwound"] += twins.unwind()
+
+    @rule(who=whos, by=whos, deeper=hows, how=hows)
+    def bankrupt(self, who: int, by: int, deeper: int, how: int) -> None:
+        """Let the price jump so far that somebody owes more than he has, and liquidate all."""
+        twins, venue = self.twins, self.twins.venue
+        holding = [each for each in twins.traders if venue.account(each).size]
+        if not holding:
+            return
+        loser = holding[who % len(holding)]
+        falls = venue.account(loser).size > 0
+        answer = twins.asset_feed.last_round.answer
+        for _ in range(30):
+            if venue.margin(loser, twins.price_wad, at=twins.now).equity < 0:
+                break
+            answer = answer * 8 // 10 if falls else answer * 10 // 8
+            if not LIMITS[0] <= answer <= LIMITS[1]:
+                return
+            twins.publish(answer + deeper * answer // 100)
+        for each in holding:
+            if venue.liquidation(each, twins.price_wad, at=twins.now)[0]:
+                twins.liquidate(each, twins.traders[by])
+        self.deleverage(how)
+
+    @rule(how=hows)
+    def deleverage(self, how: int) -> None:
+        """Work off what waits, in one call or several, or try what is refused."""
+        twins = self.twins
+        for cause in (FAILED_SHORTS, FAILED_LONGS):
+            if any(twins.venue.queue(cause == FAILED_LONGS)):
+                reached["loss waits"] += 1
+                self._batch(cause, how)
+                return
+        if self.patient():
+            twins.deleverage(how, twins.traders[:2])
+
+    @rule(how=hows)
+    def squeeze(self, how: int) -> None:
+        """Let the heavy side gain until the pool runs low, and deleverage it."""
+        twins = self.twins
+        if twins.venue.skew and squeeze(twins, lambda: low(twins), LIMITS):
+            reached["pool low"] += 1
+            self._batch(LOW_POOL, how)
+
+    def _batch(self, cause: int, how: int) -> None:
+        twins, venue = self.twins, self.twins.venue
+        _, done = listed_by_keeper(twins, cause)
+        owners = [cut.owner for cut in done.cuts]
+        resumable = twins.now >= venue.batch_after and (
+            cause == LOW_POOL or venue.stage_now(at=twins.now) == 1
+        )
+        name = ("failed shorts", "failed longs", "low pool")[cause]
+        if not owners:
+            if self.patient():
+                twins.deleverage(cause, twins.traders[:1])
+            reached["nobody to deleverage"] += 1
+            return
+        if how >= 7 and self.patient():
+            self._refused_lists(cause, owners, resumable=resumable)
+        if resumable and len(owners) > 1 and how in (1, 2):
+            abandon(twins, cause, after_cuts=how == 1)
+            reached[f"{name}: abandoned"] += 1
+        elif resumable and len(owners) > 1 and how < 7:
+            self._frozen(cause, how)
+            reached[f"{name}: chunks"] += 1
+        else:
+            deleverage_at_once(twins, cause)
+            reached[f"{name}: at once"] += 1
+        reached["cut"] += any(cut.size for cut in done.cuts)
+        reached["loss borne"] += any(cut.loss for cut in done.cuts)
+
+    def _frozen(self, cause: int, how: int) -> None:
+        deleverage_in_chunks(self.twins, cause, 2 + how % 3, wait=how * 20)
+
+    def _refused_lists(self, cause: int, owners: list[str], *, resumable: bool) -> None:
+        """Try wrong order, a double and a stranger; a missing one does not finish."""
+        twins, pool = self.twins, self.twins.pool.address
+        wrong = [[*owners, owners[-1]], [*owners, pool], [*owners[:-1]] if not resumable else []]
+        if len(owners) > 1:
+            wrong.append([owners[1], owners[0], *owners[2:]])
+        for each in filter(None, wrong):
+            assert not twins.deleverage(cause, each)
+            reached["wrong list refused"] += 1
+
+    @invariant()
+    def who_fails_can_be_liquidated(self) -> None:
+        if hasattr(self, "twins"):
+            reached["failing"] += check_liquidations(self.twins) > 0
+
+
+def summary(seen: Any) -> str:
+    """Return what was reached, for the report of a run."""
+    return ", ".join(f"{name} {count}" for name, count in sorted(seen.items()))
