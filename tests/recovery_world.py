@@ -148,9 +148,7 @@ class Standing:
             assert cut.loss <= fell <= cut.loss + 1, (cut, fell)
             if cut.loss:
                 assert after.equity >= after.maintenance - 1 >= -1
-        solvent = sum(
-            abs(each.delta) for each in self.before.values() if each.equity > 0
-        )
+        solvent = sum(abs(each.delta) for each in self.before.values() if each.equity > 0)
         wanted = abs(self.batch.failed_size) - self.batch.pool_size
         assert given_up == min(wanted, solvent)
         moved = self.twins.venue.account(self.twins.pool.address).size - self.stop
