@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import boa
 
 from keeper.deleveraging import Batch, Deleveraging, Position, deleverage
-from keeper.simulation.reference import Account, Reverted, Venue
+from keeper.simulation.reference import Account, LiquidityPool, Reverted, Venue
 from keeper.simulation.reference.deleverager import FAILED_LONGS, LOW_POOL
 from keeper.snapshot import Address
 from keeper.units import WAD, Assets, Quote, Wad, div_floor
@@ -77,7 +77,22 @@ def refusal_of(call: Callable[[], object]) -> str:
     return ""
 
 
-def batch_of(twins: Twins, cause: int) -> Batch:
+class Watching(Protocol):
+    """What a list is made of: twins, or a market in the model."""
+
+    venue: Venue
+    pool: LiquidityPool
+    divisor: int
+
+    @property
+    def now(self) -> int: ...
+    @property
+    def price_wad(self) -> int: ...
+    @property
+    def traders(self) -> list[str]: ...
+
+
+def batch_of(twins: Watching, cause: int) -> Batch:
     """Return what waits for deleveraging now, as the keeper sees it."""
     venue, price_wad = twins.venue, twins.price_wad
     if cause == LOW_POOL:
@@ -98,7 +113,7 @@ def batch_of(twins: Twins, cause: int) -> Batch:
     )
 
 
-def listed_by_keeper(twins: Twins, cause: int) -> tuple[Batch, Deleveraging]:
+def listed_by_keeper(twins: Watching, cause: int) -> tuple[Batch, Deleveraging]:
     """Return the batch and the list that `keeper/deleveraging.py` makes of the state."""
     venue, price_wad, at = twins.venue, twins.price_wad, twins.now
     positions = [
@@ -114,7 +129,7 @@ def listed_by_keeper(twins: Twins, cause: int) -> tuple[Batch, Deleveraging]:
     return batch, deleverage(batch, positions, lambda size: Quote(kept(size, price_wad)[1]))
 
 
-def low(twins: Twins) -> bool:
+def low(twins: Watching) -> bool:
     """Return whether the pool is so low that anyone may deleverage the heavy side."""
     venue, price_wad = twins.venue, twins.price_wad
     equity = twins.pool.equity(price_wad, at=twins.now)
