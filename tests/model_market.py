@@ -60,6 +60,7 @@ class Market:
         self, terms: Terms, *, price: int = 2_000, liquidity: int = 1_000, insurance: int = 0
     ) -> None:
         self.at = START
+        self.at_index = False  # value shares as if all closed at the index, not on the curve
         self.asset_feed = Feed(8, price * FEED_UNIT, at=START)
         self.quote_feed = Feed(8, FEED_UNIT, at=START)
         oracle = PriceOracle(
@@ -100,6 +101,10 @@ class Market:
         answer = self.asset_feed.last_round.answer * (10_000 + change_bps) // 10_000
         self.asset_feed.set_answer(max(1, answer), at=self.at)
         self.quote_feed.set_answer(FEED_UNIT, at=self.at)
+        # Arbitrage keeps the spot market at the index.
+        self.spot.quote_reserve = self.venue.margins.value_down(
+            self.spot.assets_reserve, self.price_wad
+        )
 
     # Calls that move tokens
 
@@ -155,11 +160,14 @@ class Market:
         self.venue.deleverage(cause, owners, at=self.at)
         return owners, {cut.owner: cut.size for cut in done.cuts}
 
-    def wind_up(self) -> None:
-        """Lose the price for a week and end the venue; close all and release all."""
+    def lose_price(self) -> None:
+        """Let the price be gone for a week."""
         self.at += 100_000
         self.venue.wind_up(at=self.at)
         self.at += 7 * 86_400
+
+    def wind_up(self) -> None:
+        """End the venue, whose price is gone; close all and release all."""
         if not self.venue.wind_up(at=self.at):
             raise Reverted("venue goes on")
         self.venue.close(self.traders, at=self.at)
@@ -185,12 +193,17 @@ class Market:
         )
 
     def _liquidity(self, who: str, price_wad: int) -> int:
-        pool = self.pool
+        pool, venue = self.pool, self.venue
         shares = pool.shares_of.get(who, 0) + pool.removal(who).shares
         escrow = pool.provision(who).quote
         if not shares:
             return escrow
-        equity = max(0, pool.equity(price_wad, at=self.at))
+        equity = pool.equity(price_wad, at=self.at)
+        if self.at_index:
+            stop, skew = venue.account(pool.address).size, venue.skew
+            equity += venue.curve.closing_value(skew, stop, price_wad)
+            equity -= venue.margins.value_up(skew - stop, price_wad)
+        equity = max(0, equity)
         return escrow + mul_div_down(equity, shares, pool.total_shares)
 
     def _stake(self, who: str) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from typing import Any
 
@@ -167,6 +168,21 @@ class Recovery(RuleBasedStateMachine):
         for each in filter(None, wrong):
             assert not twins.deleverage(cause, each)
             reached["wrong list refused"] += 1
+
+    def once_failing(self, chance: random.Random, what: int) -> None:
+        """Make one of these calls at random."""
+        who, by, how = chance.randrange(4), chance.randrange(4), chance.randrange(10)
+        match what % 6:
+            case 0:
+                self.settle_debt(who, by)
+            case 1:
+                self.realise(who)
+            case 2:
+                self.unwind(9 * how)
+            case 3 | 4:
+                self.bankrupt(who, by, chance.randrange(10), how)
+            case _:
+                self.squeeze(how)
 
     @invariant()
     def who_fails_can_be_liquidated(self) -> None:

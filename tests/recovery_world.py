@@ -11,7 +11,6 @@ import copy
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import boa
 
 from keeper.deleveraging import Batch, Deleveraging, Position, deleverage
 from keeper.simulation.reference import Account, LiquidityPool, Reverted, Venue
@@ -188,7 +187,7 @@ def deleverage_in_chunks(twins: Twins, cause: int, parts: int, *, wait: int) -> 
     first = copied(twins.venue)
     for chunk in chunks:
         assert twins.deleverage(cause, chunk)
-        boa.env.time_travel(seconds=wait)
+        twins.wait(wait, fresh=False)
     if len(chunks) > 1:
         assert stands_still(twins, first)
         for chunk in chunks:

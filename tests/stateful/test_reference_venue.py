@@ -82,7 +82,7 @@ class Markets(Recovery):
                 twins.deposit(twins.traders[i], 0, margin * self.lot)
             if size:
                 twins.trade(twins.traders[i], chain.assets(size))
-        self.burst(seed, calls=8)
+        self.burst(seed, calls=6)
 
     def teardown(self) -> None:
         if hasattr(self, "anchor"):
@@ -389,7 +389,7 @@ class Markets(Recovery):
 
     @rule(seed=st.integers(0, 2**32 - 1))
     def more(self, seed: int) -> None:
-        self.burst(seed, calls=5)
+        self.burst(seed, calls=4)
 
     def burst(self, seed: int, calls: int) -> None:
         """Make calls at random: hypothesis prefers few steps, and losses need many."""
@@ -422,18 +422,10 @@ class Markets(Recovery):
                 what = chance.choice(("stake", "request", "cancel", "unstake"))
                 self.insure(who, what, percent, chance.randint(0, 500))
             case 13:
-                self.settle_debt(who, by)
-            case 14:
-                self.realise(who)
-            case 15:
-                self.unwind(chance.randint(0, 90))
-            case 16:
-                self.bankrupt(who, by, chance.randrange(10), chance.randrange(10))
-            case _ if percent < 30:
-                self.squeeze(chance.randrange(10))
-            case _:
                 size = chance.randint(-(10**6), 10**6)
                 self.views(who, size, chance.randint(2_000, 30_000), 48_000)
+            case _:
+                self.once_failing(chance, what)
 
     # What always holds
 
@@ -478,7 +470,7 @@ class SmallBoth(Markets):
 # With `test_venue_end.py` 500 sequences, 20,000 in the nightly profile, of about 20 calls each.
 QUICK = settings(
     max_examples=3 * settings.default.max_examples,
-    stateful_step_count=settings.default.stateful_step_count,
+    stateful_step_count=settings.default.stateful_step_count // 2,
 )
 TestMarkets = Markets.TestCase
 TestMarkets.settings = QUICK
@@ -491,6 +483,7 @@ TestSmallBoth.settings = QUICK
 @pytest.fixture(scope="module", autouse=True)
 def _deployed_before_and_reported_after() -> Any:
     """Deploy outside of tests: titanoboa undoes what an example of hypothesis did."""
+    deployed.cache_clear()  # what an earlier module deployed is undone
     for machine in (Markets, SmallAsset, SmallBoth):
         deployed(machine.decimals)
     yield

@@ -239,6 +239,7 @@ TestEnds.settings = TestSmallAssetEnds.settings = settings(
 @pytest.fixture(scope="module", autouse=True)
 def _deployed_before_and_reported_after() -> Any:
     """Deploy outside of tests: titanoboa undoes what an example of hypothesis did."""
+    deployed.cache_clear()  # what an earlier module deployed is undone
     for machine in (Ends, SmallAssetEnds):
         deployed(machine.decimals)
     yield

@@ -85,6 +85,7 @@ def finish(market: Market, ending: str) -> None:
     if ending == "flat":
         market.flatten(market.traders)
     elif ending == "wind up":
+        market.lose_price()
         market.wind_up()
 
 
