@@ -35,6 +35,7 @@ ATTACKERS = ("0xa1", "0xa2", "0xa3")
 HOUR = 3_600  # seconds
 GRID = (1, 5, 10, 20, 35, 60, 100, 160, 250, 1_000, 2_500, 9_000)  # whole assets
 CLOSED = 3
+WORST = -(2**200)
 
 
 class Step(NamedTuple):
@@ -82,7 +83,7 @@ class Found:
     """The best program of a search and how much was tried."""
 
     program: Program = ()
-    profit: int = -(2**200)
+    profit: int = WORST
     tried: int = 0
     calls: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
@@ -144,7 +145,7 @@ class Run:
     def _trade(self, who: str, amount: int) -> None:
         self.market.trade(who, amount * UNIT)
 
-    def _close(self, who: str, amount: int) -> None:  # noqa: ARG002 - calls are alike
+    def _close(self, who: str, amount: int) -> None:
         size = self.market.venue.account(who).size
         if size:
             self.market.trade(who, -size)
@@ -159,7 +160,7 @@ class Run:
         if spare > 0:
             market.withdraw(who, spare if amount > 0 else spare // 2)
 
-    def _withdraw_assets(self, who: str, amount: int) -> None:  # noqa: ARG002
+    def _withdraw_assets(self, who: str, amount: int) -> None:
         market = self.market
         free = market.venue.free_assets(who, market.price_wad, 0, at=market.at)
         if free:
@@ -183,30 +184,30 @@ class Run:
         if by in ATTACKERS and target not in ATTACKERS:
             self.honest += max(0, venue.account(by).quote - before)
 
-    def _settle_debt(self, who: str, amount: int) -> None:  # noqa: ARG002
+    def _settle_debt(self, who: str, amount: int) -> None:
         market = self.market
         for each in market.traders:
             if market.venue.account(each).quote < 0:
                 attempt(lambda each=each: market.venue.settle_debt(who, each, at=market.at))
 
-    def _realise(self, who: str, amount: int) -> None:  # noqa: ARG002
+    def _realise(self, who: str, amount: int) -> None:
         self.market.venue.realise(who, at=self.market.at)
 
-    def _unwind(self, who: str, amount: int) -> None:  # noqa: ARG002
+    def _unwind(self, who: str, amount: int) -> None:
         if self.steps_left > 0:
             self.market.venue.unwind(at=self.market.at)
             self.steps_left -= 1
 
-    def _deleverage(self, who: str, amount: int) -> None:  # noqa: ARG002
+    def _deleverage(self, who: str, amount: int) -> None:
         self.market.deleverage(abs(amount) % 3)
 
     def _provide(self, who: str, amount: int) -> None:
         self.market.request_provide(who, abs(amount) * self.market.lot)
 
-    def _execute_provide(self, who: str, amount: int) -> None:  # noqa: ARG002
+    def _execute_provide(self, who: str, amount: int) -> None:
         self.market.pool.execute_provide(who, at=self.market.at)
 
-    def _cancel_provide(self, who: str, amount: int) -> None:  # noqa: ARG002
+    def _cancel_provide(self, who: str, amount: int) -> None:
         self.market.cancel_provide(who)
 
     def _remove(self, who: str, amount: int) -> None:
@@ -215,24 +216,24 @@ class Run:
         if shares:
             pool.request_remove(who, shares if amount > 0 else shares // 2, at=self.market.at)
 
-    def _execute_remove(self, who: str, amount: int) -> None:  # noqa: ARG002
+    def _execute_remove(self, who: str, amount: int) -> None:
         self.market.execute_remove(who)
 
     def _stake(self, who: str, amount: int) -> None:
         self.market.stake(who, abs(amount) * self.market.lot)
 
-    def _request_unstake(self, who: str, amount: int) -> None:  # noqa: ARG002
+    def _request_unstake(self, who: str, amount: int) -> None:
         fund = self.market.fund
         if fund.shares_of(who):
             fund.request_unstake(who, fund.shares_of(who), at=self.market.at)
 
-    def _cancel_unstake(self, who: str, amount: int) -> None:  # noqa: ARG002
+    def _cancel_unstake(self, who: str, amount: int) -> None:
         self.market.fund.cancel_request(who)
 
     def _spot(self, who: str, amount: int) -> None:
         self.market.spot_trade(who, amount * UNIT)
 
-    def _poke(self, who: str, amount: int) -> None:  # noqa: ARG002
+    def _poke(self, who: str, amount: int) -> None:
         market = self.market
         calls = (
             lambda: market.venue.accrue(at=market.at),
@@ -243,21 +244,21 @@ class Run:
 
     # Time
 
-    def _minute(self, who: str, amount: int) -> None:  # noqa: ARG002
+    def _minute(self, who: str, amount: int) -> None:
         self._pass(61)
 
-    def _stand(self, who: str, amount: int) -> None:  # noqa: ARG002
+    def _stand(self, who: str, amount: int) -> None:
         """Let requests to the pool become due."""
         self._pass(HOUR)
         self.market.pool.note_price(at=self.market.at)
         self._age(61)
 
-    def _move(self, who: str, amount: int) -> None:  # noqa: ARG002
+    def _move(self, who: str, amount: int) -> None:
         """The price moves, once."""
         move, self.move_bps = self.move_bps, 0
         self._pass(61, move)
 
-    def _end(self, who: str, amount: int) -> None:  # noqa: ARG002
+    def _end(self, who: str, amount: int) -> None:
         """The price fails for a week; whatever it was touched at last stands."""
         market = self.market
         if market.venue.stage == CLOSED:
@@ -272,7 +273,7 @@ class Run:
         self.honest += max(0, at_index - self.closed_total(self.market))
         market.wind_up()
 
-    def _leave(self, who: str, amount: int) -> None:  # noqa: ARG002
+    def _leave(self, who: str, amount: int) -> None:
         self.market.leave(who)
 
     def _pass(self, seconds: int, change_bps: int = 0) -> None:
@@ -318,6 +319,11 @@ def score(scenario: Scenario, terms: str, program: Program, found: Found) -> int
     return profit
 
 
+def rank(scenario: Scenario, terms: str, program: Program, found: Found) -> int:
+    """Return the score to climb by; what changes nothing leads nowhere."""
+    return score(scenario, terms, program, found) or WORST
+
+
 def ops_of(program: Program) -> set[str]:
     return {step.op for step in program}
 
@@ -354,17 +360,17 @@ def search(
 ) -> Found:
     """Try ideas and random programs, then climb from the best of them, `budget` in all."""
     chance, found = random.Random(seed), Found()
-    ranked = [(score(scenario, terms, each, found), each) for each in ideas]
+    ranked = [(rank(scenario, terms, each, found), each) for each in ideas]
     while found.tried < budget * 2 // 5:
         program = tuple(random_step(chance) for _ in range(chance.randint(2, 9)))
-        ranked.append((score(scenario, terms, program, found), program))
+        ranked.append((rank(scenario, terms, program, found), program))
     ranked = sorted(ranked, reverse=True)[:12]
     while found.tried < budget:
         place = chance.randrange(len(ranked))
         value, program = ranked[place]
         for _ in range(chance.randint(1, 3)):
             program = mutated(chance, program)
-        climbed = score(scenario, terms, program, found)
+        climbed = rank(scenario, terms, program, found)
         if climbed >= value:
             ranked[place] = climbed, program
     return found

@@ -11,7 +11,6 @@ import copy
 from collections.abc import Callable
 from typing import Any, Protocol
 
-
 from keeper.deleveraging import Batch, Deleveraging, Position, deleverage
 from keeper.simulation.reference import Account, LiquidityPool, Reverted, Venue
 from keeper.simulation.reference.deleverager import FAILED_LONGS, LOW_POOL

@@ -283,7 +283,7 @@ def test_split__however__lowers_ones_own_cut_by_no_more_than_its_accounts(
     for parts in ([weights[:2], weights[:2]], [weights[:2], weights[2:]]):
         try:
             split_up = deleveraged(terms, failure, parts)
-        except Exception as refused:  # noqa: BLE001 - a part without initial margin
+        except Exception as refused:
             if "initial margin" not in str(refused):
                 raise
             continue
