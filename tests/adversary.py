@@ -492,44 +492,36 @@ SCENARIOS = (
 )
 
 
-def _program(text: str) -> Program:
+def program_of(text: str) -> Program:
     """Read "open 0 60, move, close 0": what, who, how much."""
-    steps = []
-    for words in (each.split() for each in text.split(",")):
-        steps.append(Step(words[0], *map(int, words[1:])))
-    return tuple(steps)
+    words = (each.split() for each in text.split(","))
+    return tuple(Step(op, *map(int, numbers)) for op, *numbers in words)
 
 
 IDEAS = tuple(
-    map(
-        _program,
-        (
-            "open 0 60, open 1 -60, withdraw 0 1, withdraw 1 1, move, close 0, close 1",
-            "open 0 100, liquidate 1, close 0",
-            "open 0 -100, liquidate 1, close 0",
-            "provide 2 250, stand, execute_provide 2, liquidate 1, remove 2 1, stand, execute_remove 2",
-            "provide 2 250, move, stand, execute_provide 2, remove 2 1, stand, execute_remove 2",
-            "provide 2 250, stand, execute_provide 2, open 0 100, remove 2 1, close 0, stand, "
-            "open 0 100, execute_remove 2, close 0",
-            "provide 2 250, stand, execute_provide 2, open 0 -100, remove 2 1, close 0, stand, "
-            "open 0 -100, execute_remove 2, close 0",
-            "open 0 100, provide 2 250, close 0, stand, open 0 100, execute_provide 2, close 0",
-            "open 0 -100, provide 2 250, close 0, stand, open 0 -100, execute_provide 2, close 0",
-            "provide 2 9000, stand, execute_provide 2, open 0 2500, remove 2 1, close 0, stand, "
-            "open 0 2500, execute_remove 2, close 0",
-            "stake 2 100, request_unstake 2, liquidate 1, cancel_unstake 2",
-            "open 0 -100, unwind, close 0",
-            "open 0 100, unwind, close 0",
-            "open 0 -100, unwind, minute, unwind, minute, unwind, minute, unwind, close 0",
-            "open 0 60, deleverage 0 1, close 0",
-            "open 0 60, deleverage 0 2, close 0",
-            "open 0 60, open 1 20, realise 0, withdraw 0 1, close 1, close 0",
-            "deposit_assets 0 60, open 0 60, open 1 -60, withdraw 1 1, settle_debt 2, close 0",
-            "provide 2 250, stand, execute_provide 2, settle_debt 0, remove 2 1, stand, "
-            "execute_remove 2",
-            "open 0 60, open 1 -60, move, end, leave 2",
-            "provide 2 250, stand, execute_provide 2, open 0 100, move, end, leave 2",
-            "open 0 100, spot 1 -60, poke 0 1, spot 1 60, close 0",
-        ),
-    )
+    program_of(line)
+    for line in """
+    open 0 60, open 1 -60, withdraw 0 1, withdraw 1 1, move, close 0, close 1
+    open 0 100, liquidate 1, close 0
+    open 0 -100, liquidate 1, close 0
+    provide 2 250, stand, execute_provide 2, liquidate 1, remove 2 1, stand, execute_remove 2
+    provide 2 250, move, stand, execute_provide 2, remove 2 1, stand, execute_remove 2
+    provide 2 250, stand, execute_provide 2, open 0 100, remove 2 1, stand, execute_remove 2
+    provide 2 250, stand, execute_provide 2, open 0 -100, remove 2 1, stand, execute_remove 2
+    open 0 100, provide 2 250, close 0, stand, open 0 100, execute_provide 2, close 0
+    open 0 -100, provide 2 250, close 0, stand, open 0 -100, execute_provide 2, close 0
+    provide 2 9000, stand, execute_provide 2, open 0 2500, remove 2 1, stand, execute_remove 2
+    stake 2 100, request_unstake 2, liquidate 1, cancel_unstake 2
+    open 0 -100, unwind, close 0
+    open 0 100, unwind, close 0
+    open 0 60, deleverage 0 1, close 0
+    open 0 60, deleverage 0 2, close 0
+    provide 2 250, stand, execute_provide 2, deleverage 0 1, remove 2 1, stand, execute_remove 2
+    open 0 60, open 1 20, realise 0, withdraw 0 1, close 1, close 0
+    deposit_assets 0 60, open 0 60, open 1 -60, withdraw 1 1, settle_debt 2, close 0
+    provide 2 250, stand, execute_provide 2, settle_debt 0, remove 2 1, stand, execute_remove 2
+    open 0 60, open 1 -60, move, end, leave 2
+    provide 2 250, stand, execute_provide 2, open 0 100, move, end, leave 2
+    open 0 100, spot 1 -60, poke 0 1, spot 1 60, close 0
+    """.strip().splitlines()
 )

@@ -413,8 +413,6 @@ class Markets(Recovery):
                 self.crash(who, by, chance.randrange(5))
             case 8:
                 self.poke(chance.choice(("accrue", "settle", "collect")), percent)
-            case 9:
-                self.wait(chance.randint(1, 100_000))
             case 10:
                 self.liquidity(who % 3, chance.choice((-100, -20, -5, 10, 40)))
                 self.execute(who % 3, by, chance.randrange(10))
