@@ -24,7 +24,7 @@ def test_m07__nobody_there__refused_and_the_pool_bears_it() -> None:
     assert loss > 0
     with boa.reverts("venue: nobody to deleverage"):
         w.venue.deleverage(1, [long])
-    assert abs(before - w.pool.equity(w.price()) - loss) <= 2
+    assert abs(before - w.pool.equity(w.price()) - loss) <= w.quotes("0.01")
     w.pass_time(3_600)
     assert w.venue.stage() == 0
 

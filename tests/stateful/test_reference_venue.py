@@ -82,7 +82,7 @@ class Markets(Recovery):
                 twins.deposit(twins.traders[i], 0, margin * self.lot)
             if size:
                 twins.trade(twins.traders[i], chain.assets(size))
-        self.burst(seed, calls=6)
+        self.burst(seed, calls=5)
 
     def teardown(self) -> None:
         if hasattr(self, "anchor"):
@@ -389,7 +389,7 @@ class Markets(Recovery):
 
     @rule(seed=st.integers(0, 2**32 - 1))
     def more(self, seed: int) -> None:
-        self.burst(seed, calls=4)
+        self.burst(seed, calls=3)
 
     def burst(self, seed: int, calls: int) -> None:
         """Make calls at random: hypothesis prefers few steps, and losses need many."""
@@ -468,7 +468,7 @@ class SmallBoth(Markets):
 # With `test_venue_end.py` 500 sequences, 20,000 in the nightly profile, of about 20 calls each.
 QUICK = settings(
     max_examples=3 * settings.default.max_examples,
-    stateful_step_count=settings.default.stateful_step_count // 2,
+    stateful_step_count=settings.default.stateful_step_count * 2 // 5,
 )
 TestMarkets = Markets.TestCase
 TestMarkets.settings = QUICK
