@@ -101,7 +101,8 @@ def batch_of(twins: Watching, cause: int) -> Batch:
         loss, failed, skew = 0, -wanted if venue.skew > 0 else wanted, 0
     else:
         loss, failed = venue.queue(cause == FAILED_LONGS)
-        failed, skew = failed if cause == FAILED_LONGS else -failed, venue.skew
+        failed = failed if cause == FAILED_LONGS else -failed
+        skew = lasting_skew(twins)
     return Batch(
         deficit=Quote(loss),
         failed_size=Assets(failed),
@@ -109,6 +110,15 @@ def batch_of(twins: Watching, cause: int) -> Batch:
         divisor=twins.divisor,
         skew=Assets(skew),
     )
+
+
+def lasting_skew(twins: Watching) -> int:
+    """Return the nearer to zero of the skew now and its mean; zero where they differ in sign."""
+    venue = twins.venue
+    mean = div_floor(venue._mean_premium(twins.now) * venue.curve.skew_scale, WAD)
+    if venue.skew > 0:
+        return max(0, min(venue.skew, mean))
+    return min(0, max(venue.skew, mean))
 
 
 def listed_by_keeper(twins: Watching, cause: int) -> tuple[Batch, Deleveraging]:

@@ -290,7 +290,6 @@ def test_split__however__lowers_ones_own_cut_by_no_more_than_its_accounts(
         assert split_up[0] >= alone[0] - len(parts[0])
 
 
-@pytest.mark.xfail(strict=True, reason="the pool's own part follows a skew that lasts no second")
 @pytest.mark.parametrize("terms", TERMS)
 def test_wash__around_a_batch__lowers_nobodys_cut(terms: str) -> None:
     """Buy the failed side in another account, deleverage, sell: all in one block, for the fees."""
