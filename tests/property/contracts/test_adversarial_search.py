@@ -72,6 +72,15 @@ def test_unwind__front_run_for_long__takes_from_the_pool() -> None:
     assert score(scenario, "tests", program, Found()) <= DUST
 
 
+@pytest.mark.xfail(strict=True, reason="a stake shares at once in the penalty of who fails already")
+@pytest.mark.parametrize("terms", TERMS)
+def test_stake__before_a_known_liquidation__takes_from_other_stakers(terms: str) -> None:
+    """Found with 1,500 programs; the stake then bears a week of risk, which is not counted."""
+    scenario = next(each for each in SCENARIOS if each.name == "failing")
+    program = (Step("stake", 0, 9_000), Step("minute"), Step("poke", 0, 5))
+    assert score(scenario, terms, program, Found()) <= DUST
+
+
 @pytest.mark.parametrize("terms", TERMS)
 def test_liquidate_oneself__premium_under_the_penalty__is_no_profit(terms: str) -> None:
     best, tried = best_of_grid(terms, [-10, -9, -5, 0, 5, 9, 10])
