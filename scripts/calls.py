@@ -23,7 +23,7 @@ from eth_abi.abi import decode
 from web3.exceptions import ContractLogicError, Web3RPCError
 
 from keeper.abi import PARTS, joined
-from keeper.errors import meaning
+from keeper.errors import KeeperError, meaning
 from scripts import deployments
 from scripts.accounts import DeclinedError, SignerError, is_local
 from scripts.amounts import AmountError
@@ -62,6 +62,7 @@ def for_people(main: Main) -> Main:
             AmountError,
             DeclinedError,
             DeploymentError,
+            KeeperError,
             RefusedError,
             ScriptError,
             SignerError,

@@ -13,7 +13,7 @@ Both ways go by request. It can be executed after a delay, in a later round of
 the price feed, at the worse of the value at the request and the value then;
 anybody may do it. Amounts are whole quote tokens, for `leave` whole shares or
 `all`. `alice` is a Brownie account, on a local chain also the number of a test
-account.
+account. Once the venue is wound up and its claims are fixed, `leave all` pays at once.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from scripts.deployments import Deployment
 
 # How much worse than quoted a request may be executed: hours pass, and the pool's value with them.
 TOLERANCE_BPS: Final = 300
+WOUND_UP: Final = 3  # stage of the venue
 USAGE: Final = "say what: `request 1000`, `leave 500`, `leave all`, `execute`, `cancel` or `status`"
 
 
@@ -111,6 +112,9 @@ def _enter(deployment: Deployment, account: Any, amount: str) -> None:
 
 
 def _leave(deployment: Deployment, account: Any, amount: str) -> None:
+    if int(contract(deployment, "PerpVenue").stage()) == WOUND_UP:
+        _leave_for_good(deployment, account, amount)
+        return
     decimals, symbol = _quote_token(deployment)
     held = int(contract(deployment, "LiquidityPool").shares_of(account))
     shares = held if amount == "all" else parse(amount, decimals)
@@ -128,6 +132,24 @@ def _leave(deployment: Deployment, account: Any, amount: str) -> None:
     leave(deployment, account, shares)
     print("Requested.")
     _tell(deployment, account)
+
+
+def _leave_for_good(deployment: Deployment, account: Any, amount: str) -> None:
+    if amount != "all":
+        raise ScriptError("the venue is wound up: everybody leaves with all, `leave all`")
+    pool, doing = _pool(deployment), "leaving"
+    answer = simulate(account, pool.address, pool.leave.encode_input(account), doing)
+    quote, assets = map(int, pool.leave.decode_output("0x" + answer.hex()))
+    decimals, symbol = _quote_token(deployment)
+    asset = contract(deployment, "Asset")
+    paid = (
+        f"{show(quote, decimals)} {symbol} and {show(assets, int(asset.decimals()))} "
+        f"{asset.symbol()}"
+    )
+    print(f"\n{account} receives {paid}, its part of what the venue's claims left")
+    confirm(f"leave the pool with {paid} as {account}")
+    send(account, pool.leave, account, doing=doing)
+    print("Done.")
 
 
 def _execute(deployment: Deployment, account: Any) -> None:
