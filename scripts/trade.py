@@ -154,9 +154,8 @@ def _carry_out(deployment: Deployment, account: Any, size: int, limit_wad: int |
 def _deposit(amount: str, coin: str, name: str | None) -> None:
     deployment, account = current(), signer("trader", name)
     paid = token(deployment, COINS[coin])
-    units, balance = paid.parse(amount), paid.held_by(account)
-    if balance < units:
-        raise ScriptError(f"{account} has only {paid.show(balance)}")
+    units = paid.parse(amount)
+    paid.require_held(account, units)
     print(f"\n{account} deposits {paid.show(units)} as margin")
     confirm(f"approve and deposit {paid.show(units)} from {account}")
     deposit(deployment, account, coin, units)
@@ -214,9 +213,8 @@ def trade(deployment: Deployment, account: Any, offer: Offer) -> int:
 
 def deposit(deployment: Deployment, account: Any, coin: str, units: int) -> None:
     """Approve what is missing and deposit raw units of the `asset` or the `quote`."""
-    venue, paid = contract(deployment, "PerpVenue"), contract(deployment, COINS[coin])
-    if int(paid.allowance(account, venue.address)) < units:
-        send(account, paid.approve, venue.address, units, doing="the approval")
+    venue = contract(deployment, "PerpVenue")
+    token(deployment, COINS[coin]).approve(account, venue, units)
     send(account, venue.deposit, *_amounts(coin, units), doing="the deposit")
 
 
