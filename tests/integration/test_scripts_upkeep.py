@@ -345,6 +345,9 @@ def test_end__insolvent_pool__wound_up_closed_released_and_paid(world, capsys):
     assert quote.balanceOf(long) > 20_000_000 * USDC
     assert venue.reserves()[0] < USDC
 
+    with pytest.raises(SystemExit):
+        provide.main("leave", "5", "0")
+    assert "everybody leaves with all" in capsys.readouterr().err
     provide.main("leave", "all", "0")
     assert "its part of what the venue's claims left" in capsys.readouterr().out
     assert world.at("LiquidityPool").total_shares() == 0
@@ -385,6 +388,21 @@ def test_upkeep__public_network_and_no__nothing_is_sent(world, monkeypatch, caps
     assert "nothing was sent" in complaint(capsys, action, *words)
     assert questions == ["Send? [y/N] "]
     assert world.account(KEEPER).nonce == before
+
+
+@on_anvil
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (lambda calls: {"error": "too many"}, "the node refuses a batch of reads"),
+        (lambda calls: [{"error": {"code": -1}} for _ in calls], "the node refuses a read"),
+    ],
+)
+def test_status__node_refuses__one_line(world, monkeypatch, capsys, answer, expected):
+    from brownie import web3
+
+    monkeypatch.setattr(web3.provider, "make_batch_request", answer)
+    assert expected in complaint(capsys, "status")
 
 
 @on_anvil
