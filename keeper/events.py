@@ -100,6 +100,12 @@ def decode_log(log: Log, contract: str) -> Event:
     return Event(contract=contract, name=entry["name"], fields=fields, log=log)
 
 
+def topics_of(contract: str, *names: str) -> list[str]:
+    """Return the first topics of these events, as a node is asked for them."""
+    topics = {entry["name"]: topic for topic, entry in _events(contract).items()}
+    return ["0x" + topics[name].hex() for name in names]
+
+
 @cache
 def _events(contract: str) -> dict[bytes, dict[str, Any]]:
     entries = [entry for entry in abi.load(contract) if entry["type"] == "event"]

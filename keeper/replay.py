@@ -80,15 +80,20 @@ def replay(batch: Batch, system: System, first_block: int, last_block: int) -> V
 
 
 def fetch_events(
-    batch: Batch, contracts: dict[str, str], first_block: int, last_block: int
+    batch: Batch,
+    contracts: dict[str, str],
+    first_block: int,
+    last_block: int,
+    topics: Sequence[str] = (),
 ) -> list[Event]:
-    """Return all events of `contracts` (lower-case address to type) in chain order."""
-    calls = []
+    """Return events of `contracts` (lower-case address to type) in chain order, all by default."""
+    wanted = {"topics": [list(topics)]} if topics else {}
+    calls: list[tuple[str, list[Any]]] = []
     for start in range(first_block, last_block + 1, BLOCKS_A_QUERY):
         end = min(start + BLOCKS_A_QUERY - 1, last_block)
-        query = {"address": list(contracts), "fromBlock": hex(start), "toBlock": hex(end)}
+        query = {"address": list(contracts), "fromBlock": hex(start), "toBlock": hex(end), **wanted}
         calls.append(("eth_getLogs", [query]))
-    logs = [_log(found) for answer in _in_batches(batch, calls) for found in answer or ()]
+    logs = [_log(found) for answer in in_batches(batch, calls) for found in answer or ()]
     return decode_logs(logs, contracts)
 
 
@@ -97,14 +102,14 @@ def block_times(batch: Batch, blocks: Iterable[int]) -> dict[int, int]:
     numbers = sorted(set(blocks))
     calls = [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
     times = {}
-    for number, answer in zip(numbers, _in_batches(batch, calls), strict=True):
+    for number, answer in zip(numbers, in_batches(batch, calls), strict=True):
         if not isinstance(answer, dict) or "timestamp" not in answer:
             raise CorruptAnswer(f"the node has no block {number}, but a log in it")
         times[number] = int(answer["timestamp"], 16)
     return times
 
 
-def _in_batches(batch: Batch, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
+def in_batches(batch: Batch, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
     """Return all answers; nodes limit how many calls may come at once."""
     starts = range(0, len(calls), CALLS_A_BATCH)
     return [a for start in starts for a in _answers(batch(calls[start : start + CALLS_A_BATCH]))]

@@ -16,7 +16,7 @@ from typing import Any
 
 from keeper.units import BPS, mul_div_up
 from scripts.accounts import confirm, signer
-from scripts.amounts import at_least, parse, show, show_bps
+from scripts.amounts import at_least, show, show_bps
 from scripts.calls import (
     ScriptError,
     ask,
@@ -28,6 +28,7 @@ from scripts.calls import (
     send,
 )
 from scripts.deployments import Deployment
+from scripts.tokens import token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +54,19 @@ def main(amount: str | None = None, account_name: str | None = None) -> None:
         raise ScriptError("say how much: `brownie run deposit main 1.5`")
     deployment = current()
     account = signer("depositor", account_name)
-    token = contract(deployment, "Asset")
-    decimals, symbol = int(token.decimals()), str(token.symbol())
-    assets = parse(amount, decimals)
+    asset = token(deployment, "Asset")
+    assets = asset.parse(amount)
     check(deployment, account, assets)
     offer = quote(deployment, account, assets)
     share_decimals = int(contract(deployment, "HedgeVault").decimals())
     print(
-        f"\n{account} pays   {show(assets, decimals)} {symbol}\n"
+        f"\n{account} pays   {asset.show(assets)}\n"
         f"and receives  {show(offer.shares, share_decimals)} shares, "
-        f"worth {show(offer.value, decimals)} {symbol}\n"
-        f"The charge of {show(offer.charge, decimals)} {symbol} "
+        f"worth {asset.show(offer.value)}\n"
+        f"The charge of {asset.show(offer.charge)} "
         f"({show_bps(mul_div_up(offer.charge, BPS, assets))}) stays in the vault."
     )
-    confirm(f"approve and deposit {show(assets, decimals)} {symbol} from {account}")
+    confirm(f"approve and deposit {asset.show(assets)} from {account}")
     shares = deposit(deployment, account, assets, at_least(offer.shares))
     print(f"Done: {show(shares, share_decimals)} shares.")
 
@@ -96,18 +96,16 @@ def check(deployment: Deployment, account: Any, assets: int) -> None:
     ScriptError
         If the account or the vault's limits do not have room for `assets`.
     """
-    token, vault = contract(deployment, "Asset"), contract(deployment, "HedgeVault")
-    decimals, symbol = int(token.decimals()), str(token.symbol())
-    balance, most = int(token.balanceOf(account)), int(vault.maxDeposit(account))
-    if balance < assets:
-        raise ScriptError(f"{account} has only {show(balance, decimals)} {symbol}")
+    asset, vault = token(deployment, "Asset"), contract(deployment, "HedgeVault")
+    asset.require_held(account, assets)
+    most = int(vault.maxDeposit(account))
     if most == 0:
         # The reason is the chain's to give: the price, a pause, or a full gap.
         quote(deployment, account, assets)
         raise ScriptError("the vault takes no deposits now: see `brownie run status`")
     if most < assets:
         raise ScriptError(
-            f"the vault takes at most {show(most, decimals)} {symbol} until its keeper has "
+            f"the vault takes at most {asset.show(most)} until its keeper has "
             "hedged what came in before"
         )
 
@@ -138,10 +136,9 @@ def deposit(
     RefusedError
         If token or vault refuse.
     """
-    token, vault = contract(deployment, "Asset"), contract(deployment, "HedgeVault")
+    vault = contract(deployment, "HedgeVault")
     before = int(vault.balanceOf(account))
-    if int(token.allowance(account, vault.address)) < assets:
-        send(account, token.approve, vault.address, assets, doing="the approval")
+    token(deployment, "Asset").approve(account, vault, assets)
     if least_shares is None:
         least_shares = at_least(quote(deployment, account, assets).shares)
     send(account, vault.deposit, assets, account, least_shares, doing="the deposit")

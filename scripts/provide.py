@@ -13,7 +13,7 @@ Both ways go by request. It can be executed after a delay, in a later round of
 the price feed, at the worse of the value at the request and the value then;
 anybody may do it. Amounts are whole quote tokens, for `leave` whole shares or
 `all`. `alice` is a Brownie account, on a local chain also the number of a test
-account.
+account. Once the venue is wound up and its claims are fixed, `leave all` pays at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from brownie import web3
 
 from keeper.units import BPS, mul_div_down, mul_div_up, price_divisor
 from scripts.accounts import confirm, signer
-from scripts.amounts import parse, show
 from scripts.calls import (
     ScriptError,
     ask,
@@ -38,9 +37,11 @@ from scripts.calls import (
     simulate,
 )
 from scripts.deployments import Deployment
+from scripts.tokens import token
 
 # How much worse than quoted a request may be executed: hours pass, and the pool's value with them.
 TOLERANCE_BPS: Final = 300
+WOUND_UP: Final = 3  # stage of the venue
 USAGE: Final = "say what: `request 1000`, `leave 500`, `leave all`, `execute`, `cancel` or `status`"
 
 
@@ -95,39 +96,55 @@ def main(
 
 
 def _enter(deployment: Deployment, account: Any, amount: str) -> None:
-    decimals, symbol = _quote_token(deployment)
-    quote = parse(amount, decimals)
+    coin = token(deployment, "Quote")
+    quote = coin.parse(amount)
     check_request(deployment, account, quote)
     shares = shares_for(deployment, quote)
     print(
-        f"\n{account} pays   {show(quote, decimals)} {symbol} into escrow\n"
-        f"and receives  {show(shares, decimals)} shares when the request is executed, or fewer: "
-        f"no fewer than {show(_least(shares), decimals)}"
+        f"\n{account} pays   {coin.show(quote)} into escrow\n"
+        f"and receives  {coin.number(shares)} shares when the request is executed, or fewer: "
+        f"no fewer than {coin.number(_least(shares))}"
     )
-    confirm(f"approve and request to provide {show(quote, decimals)} {symbol} from {account}")
+    confirm(f"approve and request to provide {coin.show(quote)} from {account}")
     request(deployment, account, quote)
     print("Requested.")
     _tell(deployment, account)
 
 
 def _leave(deployment: Deployment, account: Any, amount: str) -> None:
-    decimals, symbol = _quote_token(deployment)
+    if int(contract(deployment, "PerpVenue").stage()) == WOUND_UP:
+        _leave_for_good(deployment, account, amount)
+        return
+    coin = token(deployment, "Quote")
     held = int(contract(deployment, "LiquidityPool").shares_of(account))
-    shares = held if amount == "all" else parse(amount, decimals)
+    shares = held if amount == "all" else coin.parse(amount)
     check_leave(deployment, account, shares)
     quote, assets = worth_of(deployment, shares)
-    asset = contract(deployment, "Asset")
     print(
-        f"\n{account} gives up  {show(shares, decimals)} shares\n"
-        f"and receives  {show(quote, decimals)} {symbol} and "
-        f"{show(assets, int(asset.decimals()))} {asset.symbol()} when the request is executed, or "
-        f"less: no less than {show(_least(quote), decimals)} {symbol}\n"
+        f"\n{account} gives up  {coin.number(shares)} shares\n"
+        f"and receives  {coin.show(quote)} and "
+        f"{token(deployment, 'Asset').show(assets)} when the request is executed, or "
+        f"less: no less than {coin.show(_least(quote))}\n"
         "Until then they bear losses and earn nothing."
     )
-    confirm(f"request to remove {show(shares, decimals)} shares of {account}")
+    confirm(f"request to remove {coin.number(shares)} shares of {account}")
     leave(deployment, account, shares)
     print("Requested.")
     _tell(deployment, account)
+
+
+def _leave_for_good(deployment: Deployment, account: Any, amount: str) -> None:
+    if amount != "all":
+        raise ScriptError("the venue is wound up: everybody leaves with all, `leave all`")
+    pool, doing = _pool(deployment), "leaving"
+    answer = simulate(account, pool.address, pool.leave.encode_input(account), doing)
+    quote, assets = map(int, pool.leave.decode_output("0x" + answer.hex()))
+    coin = token(deployment, "Quote")
+    paid = f"{coin.show(quote)} and {token(deployment, 'Asset').show(assets)}"
+    print(f"\n{account} receives {paid}, its part of what the venue's claims left")
+    confirm(f"leave the pool with {paid} as {account}")
+    send(account, pool.leave, account, doing=doing)
+    print("Done.")
 
 
 def _execute(deployment: Deployment, account: Any) -> None:
@@ -153,13 +170,13 @@ def _execute(deployment: Deployment, account: Any) -> None:
 
 def _cancel(deployment: Deployment, account: Any) -> None:
     held = holding(deployment, account)
-    decimals, symbol = _quote_token(deployment)
+    coin = token(deployment, "Quote")
     if held.entry is None and held.exit is None:
         raise ScriptError(f"{account} has requested nothing")
     if held.entry is not None:
-        confirm(f"cancel: {show(held.entry.amount, decimals)} {symbol} go back to {account}")
+        confirm(f"cancel: {coin.show(held.entry.amount)} go back to {account}")
     if held.exit is not None:
-        confirm(f"cancel: {show(held.exit.amount, decimals)} shares stay with {account}")
+        confirm(f"cancel: {coin.number(held.exit.amount)} shares stay with {account}")
     cancel(deployment, account)
     print("Cancelled.")
 
@@ -170,15 +187,14 @@ def _tell(deployment: Deployment, account: Any) -> None:
 
 
 def _preview(deployment: Deployment, account: Any, kind: str) -> str:
-    decimals, symbol = _quote_token(deployment)
+    coin = token(deployment, "Quote")
     pool, doing = _pool(deployment), "the execution"
     if kind == "entry":
-        return f"{show(ask(account, pool.execute_provide, account, doing=doing), decimals)} shares"
-    method, asset = pool.execute_remove, contract(deployment, "Asset")
+        return f"{coin.number(ask(account, pool.execute_provide, account, doing=doing))} shares"
+    method = pool.execute_remove
     answer = simulate(account, pool.address, method.encode_input(account), doing)
     quote, assets = method.decode_output("0x" + answer.hex())
-    assets_shown = show(int(assets), int(asset.decimals()))
-    return f"{show(int(quote), decimals)} {symbol} and {assets_shown} {asset.symbol()}"
+    return f"{coin.show(int(quote))} and {token(deployment, 'Asset').show(int(assets))}"
 
 
 # What it does on chain
@@ -193,10 +209,9 @@ def request(deployment: Deployment, account: Any, quote: int) -> None:
     RefusedError
         If token or pool refuse.
     """
-    pool, token = _pool(deployment), contract(deployment, "Quote")
+    pool = _pool(deployment)
     least = _least(shares_for(deployment, quote))
-    if int(token.allowance(account, pool.address)) < quote:
-        send(account, token.approve, pool.address, quote, doing="the approval")
+    token(deployment, "Quote").approve(account, pool, quote)
     send(account, pool.request_provide, quote, least, doing="the request")
     if int(pool.total_shares()) == 0:
         execute(deployment, account, "entry")
@@ -251,14 +266,17 @@ def holding(deployment: Deployment, account: Any) -> Holding:
 
 def lines(deployment: Deployment, account: Any) -> list[str]:
     """Return what a provider wants to know."""
-    decimals, symbol = _quote_token(deployment)
+    coin = token(deployment, "Quote")
     held = holding(deployment, account)
-    out = [f"Shares     {show(held.shares, decimals)}"]
+    out = [f"Shares     {coin.number(held.shares)}"]
     if held.shares or held.exit is not None:
-        out[0] += f"; all of the account's are worth {show(held.value, decimals)} {symbol} now"
-    for pending, what in ((held.entry, f"{symbol} that enter"), (held.exit, "shares that leave")):
+        out[0] += f"; all of the account's are worth {coin.show(held.value)} now"
+    for pending, what in (
+        (held.entry, f"{coin.symbol} that enter"),
+        (held.exit, "shares that leave"),
+    ):
         if pending is not None:
-            amount = show(pending.amount, decimals)
+            amount = coin.number(pending.amount)
             out.append(f"Requested  {amount} {what}: {_when(deployment, pending)}")
     return out
 
@@ -314,16 +332,14 @@ def check_request(deployment: Deployment, account: Any, quote: int) -> None:
     ScriptError
         If the account has not so much, has a request already, or would hold too little.
     """
-    decimals, symbol = _quote_token(deployment)
-    balance = int(contract(deployment, "Quote").balanceOf(account))
-    if balance < quote:
-        raise ScriptError(f"{account} has only {show(balance, decimals)} {symbol}")
+    coin = token(deployment, "Quote")
+    coin.require_held(account, quote)
     held = holding(deployment, account)
     if held.entry is not None:
         raise ScriptError(f"{account} has a request already: execute or cancel it")
     least = int(_pool(deployment).MIN_HOLDING())
     if held.shares + shares_for(deployment, quote) < least:
-        raise ScriptError(f"a provider holds at least {show(least, decimals)} shares")
+        raise ScriptError(f"a provider holds at least {coin.number(least)} shares")
 
 
 def check_leave(deployment: Deployment, account: Any, shares: int) -> None:
@@ -335,18 +351,18 @@ def check_leave(deployment: Deployment, account: Any, shares: int) -> None:
     ScriptError
         If the account has not so many, has a request already, or would keep too few.
     """
-    decimals = _quote_token(deployment)[0]
+    coin = token(deployment, "Quote")
     held = holding(deployment, account)
     if held.exit is not None:
         raise ScriptError(f"{account} has a request already: execute or cancel it")
     if held.shares == 0:
         raise ScriptError(f"{account} has no shares of this pool")
     if held.shares < shares:
-        raise ScriptError(f"{account} has only {show(held.shares, decimals)} shares")
+        raise ScriptError(f"{account} has only {coin.number(held.shares)} shares")
     least = int(_pool(deployment).MIN_HOLDING())
     if 0 < held.shares - shares < least:
         raise ScriptError(
-            f"a provider keeps at least {show(least, decimals)} shares, or none: `leave all`"
+            f"a provider keeps at least {coin.number(least)} shares, or none: `leave all`"
         )
 
 
@@ -415,11 +431,6 @@ def _price(deployment: Deployment) -> int:
 def _divisor(deployment: Deployment) -> int:
     names = ("Asset", "Quote")
     return price_divisor(*(int(contract(deployment, name).decimals()) for name in names))
-
-
-def _quote_token(deployment: Deployment) -> tuple[int, str]:
-    token = contract(deployment, "Quote")
-    return int(token.decimals()), str(token.symbol())
 
 
 def _pool(deployment: Deployment) -> Any:

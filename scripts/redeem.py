@@ -38,6 +38,7 @@ from scripts.calls import (
     send,
 )
 from scripts.deployments import Deployment
+from scripts.tokens import token
 
 # How much less than now a request may bring: hours pass, and prices and premia with them.
 TOLERANCE_BPS: Final = 300
@@ -283,8 +284,7 @@ def _when(deployment: Deployment, each: Waiting) -> str:
 
 
 def _assets(deployment: Deployment, assets: int) -> str:
-    token = contract(deployment, "Asset")
-    return f"{show(assets, int(token.decimals()))} {token.symbol()}"
+    return token(deployment, "Asset").show(assets)
 
 
 def _queue(deployment: Deployment) -> Any:

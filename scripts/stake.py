@@ -21,10 +21,11 @@ from typing import Any, Final, NamedTuple
 
 from keeper.units import mul_div_up
 from scripts.accounts import confirm, signer
-from scripts.amounts import at_least, parse, show
+from scripts.amounts import at_least
 from scripts.calls import ScriptError, ask, contract, current, for_people, quiet, send
 from scripts.chain_time import head_at
 from scripts.deployments import Deployment
+from scripts.tokens import token
 
 SHARE_UNITS: Final = 10**6  # shares for the first quote unit
 
@@ -46,16 +47,17 @@ def main(amount: str | None = None, account_name: str | None = None) -> None:
     if amount is None:
         raise ScriptError("say how much: `brownie run stake main 1000`")
     deployment, account = current(), signer("depositor", account_name)
-    quote, unit = parse(amount, _decimals(deployment)), _symbol(deployment)
+    coin = token(deployment, "Quote")
+    quote = coin.parse(amount)
     check(deployment, account, quote)
     fund = contract(deployment, "InsuranceFund")
     shares = ask(account, fund.preview_stake, quote, doing="the stake")
     print(
-        f"\n{account} stakes {_show(deployment, quote)} {unit} "
-        f"for {show(shares // SHARE_UNITS, _decimals(deployment))} shares.\n"
+        f"\n{account} stakes {coin.show(quote)} "
+        f"for {coin.number(shares // SHARE_UNITS)} shares.\n"
         f"Losses of the venue may use it up. Leaving takes {_days(fund.UNSTAKE_DELAY())} days."
     )
-    confirm(f"approve and stake {_show(deployment, quote)} {unit} from {account}")
+    confirm(f"approve and stake {coin.show(quote)} from {account}")
     print(f"Done: {stake(deployment, account, quote, at_least(shares)):,} raw shares.")
 
 
@@ -67,15 +69,16 @@ def request(amount: str | None = None, account_name: str | None = None) -> None:
         raise ScriptError("say how much: `brownie run stake request 250`, or `all`")
     deployment, account = current(), signer("depositor", account_name)
     fund = contract(deployment, "InsuranceFund")
-    quote = None if amount == "all" else parse(amount, _decimals(deployment))
+    coin = token(deployment, "Quote")
+    quote = None if amount == "all" else coin.parse(amount)
     shares = shares_to_leave(deployment, account, quote)
     value = ask(account, fund.request_unstake, shares, doing="the request")
     print(
-        f"\n{account} asks to leave with {_show(deployment, value)} {_symbol(deployment)}.\n"
+        f"\n{account} asks to leave with {coin.show(value)}.\n"
         f"It bears losses and earns nothing. Payment opens in {_days(fund.UNSTAKE_DELAY())} days, "
         f"for {_days(fund.UNSTAKE_WINDOW())} days."
     )
-    confirm(f"ask to leave with {_show(deployment, value)} {_symbol(deployment)} as {account}")
+    confirm(f"ask to leave with {coin.show(value)} as {account}")
     send(account, fund.request_unstake, shares, doing="the request")
     print(f"Done: be there from {_time(request_of(deployment, account).opens_at)}.")
 
@@ -86,7 +89,7 @@ def unstake(account_name: str | None = None) -> None:
     quiet()
     deployment, account = current(), signer("depositor", account_name)
     worth = check_unstake(deployment, account).worth
-    text = f"{_show(deployment, worth)} {_symbol(deployment)}"
+    text = token(deployment, "Quote").show(worth)
     print(f"\n{account} receives {text}.")
     confirm(f"unstake {text} to {account}")
     fund = contract(deployment, "InsuranceFund")
@@ -103,7 +106,7 @@ def cancel(account_name: str | None = None) -> None:
     fund = contract(deployment, "InsuranceFund")
     kept = ask(account, fund.cancel_request, doing="the end of the request")
     given_up = (found.shares - kept) * 100 / max(found.shares, 1)
-    text = f"{_show(deployment, found.worth)} {_symbol(deployment)}"
+    text = token(deployment, "Quote").show(found.worth)
     print(
         f"\n{account} stakes {text} anew; what was earned meanwhile is the others' "
         f"({given_up:.2f} % of the shares)."
@@ -130,10 +133,7 @@ def check(deployment: Deployment, account: Any, quote: int) -> None:
     ScriptError
         If the account has less than `quote`.
     """
-    balance = int(contract(deployment, "Quote").balanceOf(account))
-    if balance < quote:
-        has = f"{_show(deployment, balance)} {_symbol(deployment)}"
-        raise ScriptError(f"{account} has only {has}")
+    token(deployment, "Quote").require_held(account, quote)
 
 
 def stake(deployment: Deployment, account: Any, quote: int, least_shares: int) -> int:
@@ -145,10 +145,9 @@ def stake(deployment: Deployment, account: Any, quote: int, least_shares: int) -
     RefusedError
         If token or fund refuse.
     """
-    token, fund = contract(deployment, "Quote"), contract(deployment, "InsuranceFund")
+    fund = contract(deployment, "InsuranceFund")
     before = int(fund.shares_of(account))
-    if int(token.allowance(account, fund.address)) < quote:
-        send(account, token.approve, fund.address, quote, doing="the approval")
+    token(deployment, "Quote").approve(account, fund, quote)
     send(account, fund.stake, quote, least_shares, doing="the stake")
     return int(fund.shares_of(account)) - before
 
@@ -174,7 +173,7 @@ def shares_to_leave(deployment: Deployment, account: Any, quote: int | None) -> 
     if quote is None:
         return shares
     if quote > worth:
-        has = f"{_show(deployment, worth)} {_symbol(deployment)}"
+        has = token(deployment, "Quote").show(worth)
         raise ScriptError(f"{account} has only {has} in the fund")
     return min(shares, mul_div_up(shares, quote, worth))
 
@@ -217,34 +216,22 @@ def check_unstake(deployment: Deployment, account: Any) -> Request:
 
 def lines(deployment: Deployment, account: Any) -> list[str]:
     """Return what the account has in the fund, and what the fund has."""
-    fund, unit = contract(deployment, "InsuranceFund"), _symbol(deployment)
+    fund, coin = contract(deployment, "InsuranceFund"), token(deployment, "Quote")
     text = [
         (
-            f"Fund     {_show(deployment, int(fund.held()))} {unit}, "
-            f"{_show(deployment, int(fund.pending()))} of it leaving, "
-            f"{_show(deployment, int(fund.uncollected()))} owed by venues"
+            f"Fund     {coin.show(int(fund.held()))}, "
+            f"{coin.show(int(fund.pending()))} of it leaving, "
+            f"{coin.show(int(fund.uncollected()))} owed by venues"
         ),
-        f"Staked   {_show(deployment, int(fund.worth(account)))} {unit} by {account}",
+        f"Staked   {coin.show(int(fund.worth(account)))} by {account}",
     ]
     found = Request(*map(int, fund.request_of(account)))
     if found.opens_at:
         text.append(
-            f"Leaving  {_show(deployment, found.worth)} {unit}, to be taken from "
+            f"Leaving  {coin.show(found.worth)}, to be taken from "
             f"{_time(found.opens_at)} to {_time(found.expires_at)}"
         )
     return text
-
-
-def _decimals(deployment: Deployment) -> int:
-    return int(contract(deployment, "Quote").decimals())
-
-
-def _symbol(deployment: Deployment) -> str:
-    return str(contract(deployment, "Quote").symbol())
-
-
-def _show(deployment: Deployment, quote: int) -> str:
-    return show(quote, _decimals(deployment))
 
 
 def _time(at: int) -> str:

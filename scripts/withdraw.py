@@ -16,7 +16,7 @@ from typing import Any
 
 from keeper.units import BPS, mul_div_up
 from scripts.accounts import confirm, signer
-from scripts.amounts import at_least, at_most, parse, show, show_bps
+from scripts.amounts import at_least, at_most, show, show_bps
 from scripts.calls import (
     ScriptError,
     ask,
@@ -28,6 +28,7 @@ from scripts.calls import (
     send,
 )
 from scripts.deployments import Deployment
+from scripts.tokens import token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,23 +55,22 @@ def main(amount: str | None = None, account_name: str | None = None) -> None:
         raise ScriptError("say how much: `brownie run withdraw main 1.5`, or `all`")
     deployment = current()
     account = signer("depositor", account_name)
-    token = contract(deployment, "Asset")
-    decimals, symbol = int(token.decimals()), str(token.symbol())
-    assets = None if amount == "all" else parse(amount, decimals)
+    asset = token(deployment, "Asset")
+    assets = None if amount == "all" else asset.parse(amount)
     check(deployment, account, assets)
     offer = quote(deployment, account, assets)
     share_decimals = int(contract(deployment, "HedgeVault").decimals())
     print(
         f"\n{account} gives up  {show(offer.shares, share_decimals)} shares\n"
-        f"and receives  {show(offer.assets, decimals)} {symbol}: "
-        f"{show(offer.idle, decimals)} from idle, "
-        f"{show(offer.margin, decimals)} from margin\n"
-        f"The charge of {show(offer.charge, decimals)} {symbol} "
+        f"and receives  {asset.show(offer.assets)}: "
+        f"{asset.number(offer.idle)} from idle, "
+        f"{asset.number(offer.margin)} from margin\n"
+        f"The charge of {asset.show(offer.charge)} "
         f"({show_bps(mul_div_up(offer.charge, BPS, offer.assets))}) stays in the vault."
     )
-    confirm(f"withdraw {show(offer.assets, decimals)} {symbol} to {account}")
+    confirm(f"withdraw {asset.show(offer.assets)} to {account}")
     paid = withdraw(deployment, account, assets, offer)
-    print(f"Done: {show(paid, decimals)} {symbol}.")
+    print(f"Done: {asset.show(paid)}.")
 
 
 def quote(deployment: Deployment, account: Any, assets: int | None) -> Offer:
@@ -105,8 +105,7 @@ def check(deployment: Deployment, account: Any, assets: int | None) -> None:
     ScriptError
         If the account or what is liquid does not suffice.
     """
-    token, vault = contract(deployment, "Asset"), contract(deployment, "HedgeVault")
-    decimals, symbol = int(token.decimals()), str(token.symbol())
+    asset, vault = token(deployment, "Asset"), contract(deployment, "HedgeVault")
     shares, most = int(vault.balanceOf(account)), int(vault.maxWithdraw(account))
     if shares == 0:
         raise ScriptError(f"{account} has no shares of this vault")
@@ -117,7 +116,7 @@ def check(deployment: Deployment, account: Any, assets: int | None) -> None:
         raise ScriptError("nothing can be withdrawn now: see `brownie run status`")
     if assets is not None and assets > most:
         raise ScriptError(
-            f"{account} can withdraw at most {show(most, decimals)} {symbol} now: that is what "
+            f"{account} can withdraw at most {asset.show(most)} now: that is what "
             "his shares are worth after charges, or what is not needed as margin"
         )
 
@@ -148,8 +147,8 @@ def withdraw(
     RefusedError
         If the vault refuses.
     """
-    token, vault = contract(deployment, "Asset"), contract(deployment, "HedgeVault")
-    before = int(token.balanceOf(account))
+    asset, vault = token(deployment, "Asset"), contract(deployment, "HedgeVault")
+    before = asset.held_by(account)
     offer = offer or quote(deployment, account, assets)
     doing = "the withdrawal"
     if assets is None:
@@ -158,4 +157,4 @@ def withdraw(
     else:
         most = at_most(offer.shares)
         send(account, vault.withdraw, assets, account, account, most, doing=doing)
-    return int(token.balanceOf(account)) - before
+    return asset.held_by(account) - before

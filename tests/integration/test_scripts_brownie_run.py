@@ -90,6 +90,19 @@ def test_run__added_network__a_depositors_whole_way(home, tmp_path, kind):
         assert "Done: 0.5 tETH." in said
 
 
+def test_run__venue__traded_on_and_kept_up(home, tmp_path):
+    with added_network("anvil", home, tmp_path) as (node, run):
+        run("deploy")
+        provider = "3"  # has quote from the start
+        assert "Can take    5,000 tUSDC" in run("trade", "main", "deposit", "5000", provider)
+        assert "Position    0 tETH -> 2 tETH" in run("trade", "main", "buy", "2", "any", provider)
+        node.request("evm_increaseTime", 900)
+        node.request("evm_mine")
+        assert "accrue: funding was accrued 9" in run("upkeep")
+        assert "Done: accrue 1 x, settle 1 x, collect 1 x." in run("upkeep", "poke")
+        assert "no account is under maintenance" in run("upkeep", "liquidate", code=1)
+
+
 def test_run__what_a_user_can_mend__one_line_and_code_1(home, tmp_path):
     with added_network("anvil", home, tmp_path) as (_, run):
         said = run("deposit", "main", "1", code=1)

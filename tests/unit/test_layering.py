@@ -20,6 +20,7 @@ ORDER = (
     "band",
     "curve",
     "deleveraging",
+    "upkeep",
     "risk",
     "plan",
     "outcome",
