@@ -25,6 +25,17 @@ NOT_MODELLED = re.compile(
 )
 
 
+# After a loss and at the end: tests/unit/contracts/{deleverager,venue_wind_up}, test_trade.py and
+# the stateful machines, which compare the same two sides.
+REACHED_ELSEWHERE = {
+    "pool: venue goes on",
+    "venue: not released yet",
+    "venue: rest has less equity",
+    "venue: withdrawals wait",
+    "venue: wound up",
+}
+
+
 @pytest.fixture(scope="module")
 def deployed():
     return Twins(18, 6, price=PRICE)
@@ -42,6 +53,7 @@ def all_reasons():
     for name in CALLED:
         source = (CONTRACTS / f"{name}.vy").read_text(encoding="utf-8")
         found |= set(re.findall(r'"((?:venue|pool|fund|spot): [^"]+)"', source))
+    found -= REACHED_ELSEWHERE
     modelled = {reason for reason in found if not NOT_MODELLED.search(reason)}
     return modelled | {"spot: receiver is zero", "ownable: caller is not the owner", ""}
 
