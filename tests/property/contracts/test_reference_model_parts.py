@@ -304,7 +304,8 @@ def rules(request):
     )
     divisor = price_divisor(asset_decimals, quote_decimals)
     curve = Curve(Terms(**terms), divisor)
-    model = LiquidationRules(MarginRules(curve, Terms(**terms)), Terms(**terms))
+    margins = MarginRules(curve, Terms(**terms))
+    model = LiquidationRules(margins, Terms(**terms), 10 ** (36 - quote_decimals))
     return chain, model, 10**asset_decimals, 10**quote_decimals
 
 
