@@ -41,12 +41,6 @@ def markets() -> Markets:
     return made
 
 
-@pytest.fixture(scope="module")
-def level() -> dict[tuple[int, int], Pair]:
-    """The same without traders and without a slope of the initial margin."""
-    return {each: Pair(*each, liquidity=10**10, initial_slope_wad=0) for each in DECIMALS}
-
-
 @given(
     decimals=each_decimals,
     price=prices,
@@ -148,7 +142,6 @@ def test_funding__read__equals_a_settlement_at_that_second(
 )
 @EXAMPLES
 def test_liquidate__partial__lands_at_initial_margin(
-    level: dict[tuple[int, int], Pair],
     decimals: tuple[int, int],
     price: str,
     size: int,
@@ -157,7 +150,7 @@ def test_liquidate__partial__lands_at_initial_margin(
 ) -> None:
     """At the rate before, to three units; only the position's own margin is at stake."""
     with boa.env.anchor():
-        pair = level[decimals]
+        pair = Pair(*decimals, liquidity=10**10, initial_slope_wad=0)  # without a slope
         w, model = pair.world, pair.twins.venue
         w.set_price(price)
         start = w.price()

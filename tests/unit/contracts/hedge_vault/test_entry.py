@@ -202,6 +202,7 @@ def test_max_entry__room_beyond_what_the_venue_bears__finds_a_smaller_one():
     """F-5: L = 100, so that the charge on 1,000 exceeds 1,000; 10 may enter all the same."""
     with boa.env.anchor():
         thin = {"skew_scale": 100 * 10**18, "premium_cap_wad": 10**18, "max_side": 99 * 10**18}
+        thin["unwind_step"] = 0
         world = vault_world(gap_floor=1_000 * 10**18, terms=thin)
         depositor = world.depositor("depositor")
         most = world.vault.maxDeposit(depositor)
