@@ -6,11 +6,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from keeper.local_node import LocalNode
 
@@ -118,3 +121,26 @@ def brownie(
         timeout=180,
         check=False,
     )
+
+
+def spoken(script: str) -> tuple[Callable[..., str], Callable[..., str]]:
+    """
+    Return what a person hears of ``scripts/<script>.py``, and what he is told when it refuses.
+
+    Both take pytest's `capsys` and the words after ``main``; ``action=`` names another function.
+    """
+
+    def run(words: tuple[str, ...], action: str) -> None:
+        getattr(import_module(f"scripts.{script}"), action)(*words)  # needs Brownie connected
+
+    def said(capsys: Any, *words: str, action: str = "main") -> str:
+        run(words, action)
+        return str(capsys.readouterr().out)
+
+    def complaint(capsys: Any, *words: str, action: str = "main") -> str:
+        with pytest.raises(SystemExit) as ended:
+            run(words, action)
+        assert ended.value.code == 1
+        return str(capsys.readouterr().err)
+
+    return said, complaint

@@ -9,7 +9,7 @@ import pytest
 from tests.vault_world import HOUR, LIMIT_NAMES, Leg, add_settable_venue, vault_world
 
 UNIT = 10**18
-SMALL = {"skew_scale": 1_000 * UNIT, "max_side": 999 * UNIT, "min_size": UNIT // 100}
+SMALL = {"skew_scale": 1_000 * UNIT, "premium_cap_wad": 10**18, "max_side": 999 * UNIT}
 
 
 def small_world(**changes):

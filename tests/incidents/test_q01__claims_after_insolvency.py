@@ -6,13 +6,7 @@ from __future__ import annotations
 import boa
 import pytest
 
-from tests.vault_world import BPS, Leg, add_settable_venue, vault_world
-
-
-@pytest.fixture
-def world():
-    with boa.env.anchor():
-        yield vault_world()
+from tests.vault_world import BPS, Leg, add_settable_venue
 
 
 @pytest.fixture

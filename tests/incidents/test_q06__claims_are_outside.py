@@ -4,23 +4,8 @@
 from __future__ import annotations
 
 import boa
-import pytest
 
-from tests.vault_world import QUEUE_CANCEL_DELAY, vault_world
-
-
-@pytest.fixture
-def world():
-    with boa.env.anchor():
-        yield vault_world()
-
-
-@pytest.fixture
-def owners(world):
-    accounts = [world.depositor(f"owner {n}") for n in range(2)]
-    for account in accounts:
-        world.deposit(account, 30)
-    return accounts
+from tests.vault_world import QUEUE_CANCEL_DELAY
 
 
 def test_request__takes_the_shares_and_promises_nothing_yet(world, owners):

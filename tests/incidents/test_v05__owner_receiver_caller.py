@@ -7,13 +7,6 @@ import boa
 import pytest
 
 from tests.market_world import MAX_UINT
-from tests.vault_world import vault_world
-
-
-@pytest.fixture
-def world():
-    with boa.env.anchor():
-        yield vault_world()
 
 
 @pytest.mark.parametrize("flow", ["deposit", "mint"])

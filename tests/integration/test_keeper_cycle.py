@@ -20,7 +20,7 @@ from keeper.risk import assess
 from keeper.snapshot import Address
 from keeper.strategy import Rebalance, decide
 from tests.keeper_node import Desk, Proxy
-from tests.script_world import ETHER, deployed
+from tests.script_world import ETHER
 
 pytestmark = [
     pytest.mark.node,
@@ -31,29 +31,6 @@ pytestmark = [
 
 # What depends on the node runs on both; the rest is the keeper's own and processes start slowly.
 on_both = pytest.mark.parametrize("system", ["anvil", "ganache"], indirect=True, scope="module")
-
-
-@pytest.fixture(scope="module")
-def system(request, tmp_path_factory):
-    from brownie import network
-
-    with deployed(
-        getattr(request, "param", "anvil"), tmp_path_factory.mktemp("deployments")
-    ) as world:
-        # an estimate in the second of the last update is too low for the next one
-        network.main.gas_buffer(1.5)
-        yield world
-
-
-@pytest.fixture
-def world(system):
-    """A vault with 50 assets and no hedge; what a test does is undone."""
-    from scripts.deposit import deposit
-
-    with system.undone():
-        system.refresh()
-        deposit(system.deployment, system.account(5), 50 * ETHER)
-        yield system
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from keeper.local_node import LocalNode
 from keeper.risk import assess
 from keeper.snapshot import Address
 from tests.keeper_node import Desk, Proxy
-from tests.script_world import ETHER, deployed
+from tests.script_world import ETHER
 
 pytestmark = [
     pytest.mark.node,
@@ -27,26 +27,6 @@ pytestmark = [
 ]
 PATIENCE_SECS = 60
 QUICK = "[jobs]\ntick_secs = 0.3\nmargin_watch_secs = 1\nreceipt_wait_secs = 0.5"
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory):
-    from brownie import network
-
-    with deployed("anvil", tmp_path_factory.mktemp("deployments")) as world:
-        network.main.gas_buffer(1.5)
-        yield world
-
-
-@pytest.fixture
-def world(system):
-    """A vault with 50 assets and no hedge; what a test does is undone."""
-    from scripts.deposit import deposit
-
-    with system.undone():
-        system.refresh()
-        deposit(system.deployment, system.account(5), 50 * ETHER)
-        yield system
 
 
 @pytest.fixture

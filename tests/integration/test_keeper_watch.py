@@ -17,7 +17,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.alert_server import Webhook, until
 from tests.keeper_node import Desk, Proxy
-from tests.script_world import ETHER, deployed
 
 pytestmark = [
     pytest.mark.node,
@@ -29,25 +28,6 @@ pytestmark = [
 PATIENCE_SECS = 60  # a busy machine takes seconds to start a process
 STOP_SECS = 10.0
 URLS = "HEDGEVAULT_TEST_ALERT_URLS"
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory):
-    from brownie import network
-
-    with deployed("anvil", tmp_path_factory.mktemp("deployments")) as world:
-        network.main.gas_buffer(1.5)
-        yield world
-
-
-@pytest.fixture
-def world(system):
-    from scripts.deposit import deposit
-
-    with system.undone():
-        system.refresh()
-        deposit(system.deployment, system.account(5), 50 * ETHER)
-        yield system
 
 
 @pytest.fixture

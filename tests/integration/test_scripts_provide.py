@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.script_world import DAY_SECS, ETHER, deployed
+from tests.script_world import DAY_SECS, ETHER, deployed, spoken
 
+said, complaint = spoken("provide")
 pytestmark = [
     pytest.mark.node,
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
@@ -34,22 +35,6 @@ def world(system, monkeypatch):
 def stand(world):
     world.node.request("evm_increaseTime", 60)
     world.node.request("evm_mine")
-
-
-def said(capsys, *arguments):
-    from scripts import provide
-
-    provide.main(*arguments)
-    return capsys.readouterr().out
-
-
-def complaint(capsys, *arguments):
-    from scripts import provide
-
-    with pytest.raises(SystemExit) as ended:
-        provide.main(*arguments)
-    assert ended.value.code == 1
-    return capsys.readouterr().err
 
 
 def test_provide__a_providers_whole_way(world, capsys):

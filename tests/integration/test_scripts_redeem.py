@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.script_world import DAY_SECS, ETHER, deployed
+from tests.script_world import DAY_SECS, ETHER, deployed, spoken
 
+said, complaint = spoken("redeem")
 pytestmark = [
     pytest.mark.node,
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
@@ -38,22 +39,6 @@ def world(system, monkeypatch):
     monkeypatch.setattr(deployments, "read", lambda chain_id: system.deployment)
     with system.undone():
         yield system
-
-
-def said(capsys, *arguments):
-    from scripts import redeem
-
-    redeem.main(*arguments)
-    return capsys.readouterr().out
-
-
-def complaint(capsys, *arguments):
-    from scripts import redeem
-
-    with pytest.raises(SystemExit) as ended:
-        redeem.main(*arguments)
-    assert ended.value.code == 1
-    return capsys.readouterr().err
 
 
 def test_redeem__request_to_claim__all_of_it(world, capsys):

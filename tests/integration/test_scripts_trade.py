@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.script_world import ETHER, deployed
+from tests.script_world import ETHER, deployed, spoken
 
+said, complaint = spoken("trade")
 pytestmark = [
     pytest.mark.node,
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
@@ -35,22 +36,6 @@ def world(system, monkeypatch):
         for name, units in (("Quote", 100_000 * USDC), ("Asset", 10 * ETHER)):
             calls.send(trader, system.at(name).mint, trader, units, doing="the mint")
         yield system
-
-
-def said(capsys, *words):
-    from scripts import trade
-
-    trade.main(*words)
-    return capsys.readouterr().out
-
-
-def complaint(capsys, *words):
-    from scripts import trade
-
-    with pytest.raises(SystemExit) as ended:
-        trade.main(*words)
-    assert ended.value.code == 1
-    return capsys.readouterr().err
 
 
 def test_trade__a_traders_whole_way(world, capsys):

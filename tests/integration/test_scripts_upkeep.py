@@ -8,8 +8,9 @@ import pytest
 from keeper.curve import maintenance_up
 from keeper.deleveraging import check, deleverage
 from keeper.upkeep import Care, Cause, Failures, Stage
-from tests.script_world import DAY_SECS, ETHER, deployed
+from tests.script_world import DAY_SECS, ETHER, deployed, spoken
 
+heard, told = spoken("upkeep")
 pytestmark = [
     pytest.mark.node,
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
@@ -65,19 +66,11 @@ def read(world):
 
 
 def said(capsys, action, *words):
-    from scripts import upkeep
-
-    getattr(upkeep, action)(*words)
-    return capsys.readouterr().out
+    return heard(capsys, *words, action=action)
 
 
 def complaint(capsys, action, *words):
-    from scripts import upkeep
-
-    with pytest.raises(SystemExit) as ended:
-        getattr(upkeep, action)(*words)
-    assert ended.value.code == 1
-    return capsys.readouterr().err
+    return told(capsys, *words, action=action)
 
 
 def deficit(world):
