@@ -79,8 +79,8 @@ LOW_SHARE_WAD: immutable(int256)
 @deploy
 def __init__(next: address):
     """
-    @param next `VenueWindUp` of the same venue, which has the calls that are not here; the parts are
-        taken from it. It may write all storage of the venue.
+    @param next `VenueWindUp` of the same venue, which has the calls that are not here; the parts
+        are taken from it. It may write all storage of the venue.
     """
     parts: IVenueParts.Parts = staticcall IVenueParts(next).parts()
     terms: ILiquidationRules.Terms = staticcall ILiquidationRules(parts.rules).terms()

@@ -23,8 +23,8 @@
      equity that a skew may be, because whoever balances it may leave.
 
      What happens when accounts fail is in `VenueRecovery`, `Deleverager` and `VenueWindUp`: calls
-     that are not here run their code on this storage, under this lock. Profit and loss against the pool is booked in
-     `pool_claim`; trades move no tokens (`modules/venue_ledger.vy`).
+     that are not here run their code on this storage, under this lock. Profit and loss against
+     the pool is booked in `pool_claim`; trades move no tokens (`modules/venue_ledger.vy`).
 @custom:units Raw asset and quote units, prices and rates WAD, sizes signed, long positive.
 @custom:rounding Against the account.
 @custom:halt Nobody can stop it. Without a good price nobody trades, is liquidated, or withdraws
@@ -36,9 +36,7 @@
 
 from ethereum.ercs import IERC20
 from interfaces import IHedgeVenue
-from interfaces import IInsuranceFund
 from interfaces import ILiquidationRules
-from interfaces import ILiquidityPool
 from interfaces import IPerpVenue
 from interfaces import IPriceOracle
 from interfaces import IVenueParts

@@ -70,8 +70,8 @@ REALISE_SHARE_WAD: immutable(uint256)  # of pool equity, a day
 @deploy
 def __init__(next: address):
     """
-    @param next `Deleverager` of the same venue, which has the calls that are not here; the parts are
-        taken from it. It may write all storage of the venue.
+    @param next `Deleverager` of the same venue, which has the calls that are not here; the parts
+        are taken from it. It may write all storage of the venue.
     """
     parts: IVenueParts.Parts = staticcall IVenueParts(next).parts()
     terms: ILiquidationRules.Terms = staticcall ILiquidationRules(parts.rules).terms()

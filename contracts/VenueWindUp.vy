@@ -9,8 +9,8 @@
      directly it moves nothing, because its own storage stays empty.
 @dev When the pool owes more at the index than it has, for an hour, or nobody has seen a price
      for a week, anyone may end the venue: the first call says so, and any priced call, or one of
-     `wind_up` with the cause gone, takes it back. The price of its last touch stands for good; the pool
-     hands over all it has. Positions are closed at that price: a loss is paid by the account's
+     `wind_up` with the cause gone, takes it back. The price of its last touch stands for good;
+     the pool hands over all it has. Positions are closed at that price: a loss is paid by the account's
      quote, its asset margin and the insurance fund, a profit becomes a claim, once what the
      account owes is taken off.
 

@@ -412,7 +412,6 @@ _TABLE: Final[dict[str, dict[str, str]]] = {
         "skew scale": "a term is out of its range",
         "skew share": "a term is out of its range",
         "taker fee": "a term is out of its range",
-        "too little gas": "the call needs more gas, or the fund could be made to fail",
         "too many assets": "the amount is out of range",
         "too soon to list again": "a batch was abandoned within the last hour",
         "transfer failed": "the token refused a transfer",

@@ -14,8 +14,6 @@ from modules import words
 uses: ledger
 
 COVER_GAS: constant(uint256) = 200_000  # what a fund may burn; an honest one needs 60,000
-# An inner call gets 63/64 of what is left: with less, an honest fund could be made to fail.
-LEAST_GAS: constant(uint256) = 250_000
 
 
 @internal
@@ -38,9 +36,9 @@ def covered(wanted: uint256) -> uint256:
 def _drawn(wanted: uint256) -> uint256:
     """
     @dev The change of our own balance, whatever the fund answers; a fund that reverts, lies
-         or burns its gas has paid nothing.
+         or burns its gas has paid nothing. A caller cannot make an honest one fail: what 63/64
+         of too little gas leaves is not enough to finish the call.
     """
-    ledger.require(msg.gas >= LEAST_GAS, "venue: too little gas")
     before: uint256 = staticcall IERC20(ledger.QUOTE).balanceOf(self)
     called: bool = raw_call(
         ledger.FUND,

@@ -15,6 +15,7 @@ def test_a13__pool_in_profit__hedge_keeps_its_size() -> None:
     failing = w.trader("failing", quote=3)
     for who, size in ((hedge, -20), (holder, 75), (failing, 25)):
         w.trade(who, size)
+    w.pass_time(86_400)  # the mean skew, which nobody can push for a moment, is the skew by now
     w.set_price("0.8")  # loses 5 of its 3
     w.venue.liquidate(failing, sender=w.owner)
     loss, size = w.venue.queue(True)

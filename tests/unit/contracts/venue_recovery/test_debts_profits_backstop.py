@@ -152,6 +152,28 @@ def test_liquidate__solvent_accounts__are_paced() -> None:
     w.venue.liquidate(accounts[2], sender=w.owner)
 
 
+def test_liquidate__any_gas_limit__passes_only_where_the_fund_can_pay() -> None:
+    """An inner call gets 63/64 of the gas; what is left of too little does not end the outer."""
+    w = world(insurance=100, **NO_FUNDING, **NO_REWARD)
+    failing = w.trader("failing", quote=16)
+    w.trade(failing, 100)
+    w.set_price("0.85")  # loses 20 and more of its 16
+    refused, covered = 0, set()
+    for gas in range(100_000, 600_000, 5_000):
+        with boa.env.anchor():
+            try:
+                w.venue.liquidate(failing, sender=w.owner, gas=gas)
+            except boa.BoaError:
+                refused += 1
+                continue
+            event = next(e for e in w.venue.get_logs() if type(e).__name__ == "AccountLiquidated")
+            covered.add((event.covered, event.deficit))
+    assert refused > 10
+    ((paid, deficit),) = covered
+    assert paid > w.quotes(4)
+    assert deficit == 0
+
+
 BASE_FEE = """
 # pragma version 0.4.3
 @external
