@@ -50,7 +50,7 @@ most k units (max(0, q - lambda E) is subadditive, so a split raises lambda and 
 others give). What does not: *losses* are limited by the account, so moving equity away from a
 thin account leaves its loss to the pool. With E >= iota N, iota >= maintenance rate, that needs
 r > iota: a deficit per unit, after insurance, over the whole initial margin. Buying the failed
-side raises K and with it the pool's own part: K must be read when the batch starts.
+side raises K and with it the pool's own part: the chain takes the nearer to zero of K and its mean.
 
 Sources: the rule minimises the greatest leverage and is "leverage draining" in Campbell, Hey,
 Moallemi, Nutz, "Risk-Based Auto-Deleveraging", arXiv 2603.15963. That no rule gives solvency,
@@ -177,7 +177,8 @@ class Batch:
     divisor : int
         quote = assets * price_wad / divisor.
     skew : Assets
-        Signed sizes of all accounts, the backstop included, at the start of the batch.
+        Signed sizes of all accounts, the backstop included, at the start of the batch; its mean
+        over 30 minutes where that is nearer to zero, because K can be pushed for a moment.
     """
 
     deficit: Quote

@@ -40,6 +40,9 @@ TARGETS = {
     "rebalance with spot": 340_000 + 50_000,
     "liquidate in part": 200_000,
     "liquidate in full": 200_000,
+    "trade, more": 160_000,
+    "deleverage three accounts": 60_000 + 3 * 35_000,
+    "deleverage five accounts": 60_000 + 5 * 35_000,
 }
 
 
@@ -48,7 +51,12 @@ def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("deployments")
     with deployed("anvil", folder, timestamp=GENESIS_AT) as world:
         world.node.request("anvil_setBlockTimestampInterval", BLOCK_SECS)
-        yield {**vault_figures(world), **queue_figures(world), **venue_figures(world)}
+        yield {
+            **vault_figures(world),
+            **queue_figures(world),
+            **venue_figures(world),
+            **deleveraging_figures(world),
+        }
 
 
 def pass_time(world, seconds):
@@ -147,6 +155,57 @@ def venue_figures(world):
     world.refresh(1_900 * 10**8)
     figures["liquidate in full"] = sent(liquidator, venue.liquidate, trader)
     return figures
+
+
+def deleveraging_figures(world):
+    """Batches of one call: the vault and two shorts, then five other shorts."""
+    venue, book, fund = (world.at(name) for name in ("PerpVenue", "HedgeBook", "InsuranceFund"))
+    calls_to(world, 0, (fund, "register", venue.address, 1))  # a loss is left to the winners
+    figures = {}
+    for name, places in (("three", (5, 6)), ("five", (2, 3, 5, 6, 7))):
+        world.refresh(2_500 * 10**8)
+        failing, winners = world.account(4), [world.account(place) for place in places]
+        for i, account in enumerate([failing, *winners]):
+            margin = (29_000 + 5_000 * i) * USDC
+            size = 100 * ETHER if account == failing else -10 * ETHER
+            enter(world, account, margin, size)
+        world.refresh(1_900 * 10**8)
+        calls_to(world, 9, (venue, "liquidate", failing))
+        price = world.at("PriceOracle").read().dict()["price_wad"]
+        margins = {each: venue.margin(each, price).dict() for each in (*winners, book.address)}
+        order = sorted(
+            (each for each, margin in margins.items() if margin["delta"] < 0),
+            key=lambda each: margins[each]["delta"] / margins[each]["equity"],
+        )
+        assert len(order) == {"three": 3, "five": 5}[name]
+        (receipt,) = calls_to(world, 9, (venue, "deleverage", 1, order))
+        assert len(receipt.events["AccountDeleveraged"]) == len(order)
+        figures[f"deleverage {name} accounts"] = int(receipt.gas_used)
+    return figures
+
+
+def enter(world, account, margin, size):
+    """Deposit quote and trade."""
+    quote, venue = world.at("Quote"), world.at("PerpVenue")
+    calls_to(
+        world,
+        account,
+        (quote, "mint", account, margin),
+        (quote, "approve", venue.address, MAX_UINT),
+        (venue, "deposit", 0, margin),
+        (venue, "trade", 0, size, MAX_UINT if size > 0 else 0),
+    )
+
+
+def calls_to(world, account, *wanted):
+    """Send calls of an account, or of the test account with that number; return receipts."""
+    from scripts import calls
+
+    sender = world.account(account) if isinstance(account, int) else account
+    return [
+        calls.send(sender, getattr(contract, method), *arguments, doing=method)
+        for contract, method, *arguments in wanted
+    ]
 
 
 def test_gas__each_function__as_in_the_snapshot(measured):
