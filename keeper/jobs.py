@@ -21,6 +21,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import FrameType
@@ -135,12 +136,23 @@ class Jobs:
             self._turned[job.name] = self._monotonic()
         scheduler.start()
         try:
-            self._log.info("stopping", why=self._wakes.get())
+            self._log.info("stopping", why=self._woken())
         finally:
             self._hurry()
             scheduler.shutdown(wait=True)
         if self._halt is not None:
             raise self._halt
+
+    def _woken(self) -> str:
+        """
+        Wait for a reason to stop, and return it.
+
+        In turns of a second: the handler of a signal runs in this thread only, and one that
+        another thread caught, or that came just before the wait began, does not end the wait.
+        """
+        while True:
+            with suppress(queue.Empty):
+                return self._wakes.get(timeout=1.0)
 
     def stop(self, why: str = "asked to") -> None:
         """End `run` after the job at hand, or when it has had time enough to end."""

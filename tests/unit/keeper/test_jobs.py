@@ -312,6 +312,27 @@ while True:
 """
 
 
+CAUGHT_ELSEWHERE = """
+import signal, threading, time
+from keeper.jobs import Job, Jobs
+
+def catch():
+    time.sleep(1)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+jobs = Jobs([Job(name="tick", every_secs=60, deadline_secs=1, run=lambda _: None)])
+jobs.stop_on_signals()
+threading.Thread(target=catch, daemon=True).start()
+jobs.run()
+"""
+
+
+def test_stop_on_signals__another_thread_catches_it__run_ends():
+    """The handler runs in the main thread, which nobody has woken."""
+    ended = subprocess.run([sys.executable, "-c", CAUGHT_ELSEWHERE], timeout=20, check=False)
+    assert ended.returncode == 0
+
+
 def test_end_process_in_time__process_hangs__ends_all_the_same():
     ended = subprocess.run([sys.executable, "-c", HANGS], timeout=30, check=False)
     assert ended.returncode == 1
