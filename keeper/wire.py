@@ -10,6 +10,7 @@ for them; asking several nodes at once needs no further threads.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -93,29 +94,41 @@ class Wire:
         return [Trouble.SLOW if task.cancelled() else task.result() for task in tasks]
 
     async def _post(self, post: Post) -> Answer | Trouble:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_OPEN_SECS),
-                headers=HEADERS,
-                trust_env=True,
-            )
         await asyncio.sleep(post.delay_secs)
         try:
-            async with self._session.post(
-                post.url,
-                data=post.body,
-                timeout=aiohttp.ClientTimeout(total=post.secs),
-                allow_redirects=False,  # signed bytes go where the operator said, or nowhere
-            ) as response:
-                body = await _bounded(response)
-                wait = response.headers.get("Retry-After")
-                return Answer(status=response.status, body=body, retry_after=wait)
+            async with asyncio.timeout(post.secs):
+                return await self._answer_or_again(post)
         except TimeoutError:
             return Trouble.SILENT
         except aiohttp.ClientConnectorError:
             return Trouble.UNREACHED
         except (aiohttp.ClientError, OSError, ValueError):
             return Trouble.BROKEN
+
+    async def _answer_or_again(self, post: Post) -> Answer:
+        try:
+            return await self._answer(post)
+        except aiohttp.ServerDisconnectedError:  # it may have closed what was kept open
+            with contextlib.suppress(aiohttp.ClientConnectorError):
+                return await self._answer(post)  # the same bytes: a transaction is not doubled
+            raise  # not "unreached": bytes have left
+
+    async def _answer(self, post: Post) -> Answer:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_OPEN_SECS),
+                headers=HEADERS,
+                timeout=aiohttp.ClientTimeout(total=None),  # the caller's is for all attempts
+                trust_env=True,
+            )
+        async with self._session.post(
+            post.url,
+            data=post.body,
+            allow_redirects=False,  # signed bytes go where the operator said, or nowhere
+        ) as response:
+            body = await _bounded(response)
+            wait = response.headers.get("Retry-After")
+            return Answer(status=response.status, body=body, retry_after=wait)
 
     def close(self) -> None:
         """Close connections and end the thread."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -13,11 +14,13 @@ from keeper import wire as wires
 from keeper.wire import Answer, Post, Trouble, Wire
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n"
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nRetry-After: 7\r\n\r\n[]"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nRetry-After: 7\r\nConnection: close\r\n\r\n[]"
+KEPT_OPEN = ANSWER.replace(b"Connection: close\r\n", b"")
+BODY = b"{}"
 
 
 class Raw:
-    """Accepts connections and writes bytes as a test says."""
+    """Accepts connections, reads one request from each and writes bytes as a test says."""
 
     def __init__(self, write):
         self.socket = socket.create_server(("127.0.0.1", 0))
@@ -38,16 +41,31 @@ class Raw:
     def _answer(self, connection):
         with connection:
             try:
-                connection.recv(65_536)
+                read_request(connection)
                 self._write(connection, self.ended)
             except OSError:
                 pass
 
+    def refuse(self):
+        """Accept no further connection."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
     def close(self):
         self.ended.set()
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
+        self.refuse()
         self.thread.join()
+
+
+def read_request(connection):
+    """Read a whole request: a connection closed with bytes unread is reset."""
+    request = b""
+    while not request.endswith(BODY):
+        part = connection.recv(65_536)
+        if not part:
+            raise ConnectionError("closed by the keeper")
+        request += part
 
 
 def trickle(content):
@@ -91,13 +109,14 @@ def serve():
         servers.append(Raw(write))
         return servers[-1].url
 
+    serve.servers = servers
     yield serve
     for server in servers:
         server.close()
 
 
 def post(wire, *urls, secs=0.5, enough=None, grace=5.0):
-    posts = [Post(url=url, body=b"{}", secs=secs) for url in urls]
+    posts = [Post(url=url, body=BODY, secs=secs) for url in urls]
     return wire.post_all(posts, len(urls) if enough is None else enough, grace)
 
 
@@ -126,6 +145,31 @@ def test_post__nobody_listens__unreached(wire):
 @pytest.mark.parametrize("content", [b"", b"garbage\r\n\r\n", HEAD + b"cut"])
 def test_post__broken_answer__told_so(wire, serve, content):
     url = serve(lambda connection, ended: connection.sendall(content))
+    assert post(wire, url) == [Trouble.BROKEN]
+
+
+def test_post__kept_connection_closed_as_it_is_used__once_more(wire, serve):
+    """A server with a short memory of idle connections is no broken node."""
+
+    def write(connection, ended):
+        connection.sendall(KEPT_OPEN)
+        read_request(connection)
+
+    url = serve(write)
+    for _ in range(3):
+        assert isinstance(post(wire, url)[0], Answer)
+
+
+def test_post__server_gone_after_the_bytes_left__broken(wire, serve):
+    """Unreached would say that a transaction cannot be with the node."""
+
+    def write(connection, ended):
+        connection.sendall(KEPT_OPEN)
+        read_request(connection)
+        serve.servers[0].refuse()
+
+    url = serve(write)
+    assert isinstance(post(wire, url)[0], Answer)
     assert post(wire, url) == [Trouble.BROKEN]
 
 
