@@ -58,6 +58,7 @@ class Endpoint:
             body=encode_calls(calls),
             secs=max(min(self._patience.timeout_secs, secs), SHORTEST_SECS),
             delay_secs=self._pace(),
+            repeatable=all(method != "eth_sendRawTransaction" for method, _ in calls),
         )
 
     def _pace(self) -> float:

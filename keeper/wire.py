@@ -10,7 +10,6 @@ for them; asking several nodes at once needs no further threads.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -41,6 +40,7 @@ class Post:
     body: bytes
     secs: float  # for all of it
     delay_secs: float = 0.0  # to wait before, by our own rate limit
+    repeatable: bool = True  # once more when a kept connection was closed; not what may act twice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +109,9 @@ class Wire:
         try:
             return await self._answer(post)
         except aiohttp.ServerDisconnectedError:  # it may have closed what was kept open
-            with contextlib.suppress(aiohttp.ClientConnectorError):
-                return await self._answer(post)  # the same bytes: a transaction is not doubled
-            raise  # not "unreached": bytes have left
+            if not post.repeatable:
+                raise
+            return await self._answer(post)
 
     async def _answer(self, post: Post) -> Answer:
         if self._session is None:

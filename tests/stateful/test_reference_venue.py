@@ -465,10 +465,10 @@ class SmallBoth(Markets):
     decimals = (6, 6)
 
 
-# With `test_venue_end.py` 500 sequences, 20,000 in the nightly profile, of about 20 calls each.
+# With `test_venue_end.py` 500 sequences, 20,000 in the nightly profile, which are longer as well.
 QUICK = settings(
     max_examples=3 * settings.default.max_examples,
-    stateful_step_count=settings.default.stateful_step_count * 2 // 5,
+    stateful_step_count=settings.default.stateful_step_count * 3 // 10,
 )
 TestMarkets = Markets.TestCase
 TestMarkets.settings = QUICK

@@ -197,6 +197,6 @@ def test_vault_over_venue__random_users_prices_and_time(decimals):
 
     calls.update(made=0, reverted=0)
     machine = type("Machine", (VaultOverVenue,), {"decimals": decimals})
-    run_state_machine_as_test(machine, settings=settings(max_examples=10, stateful_step_count=25))
+    run_state_machine_as_test(machine, settings=settings(max_examples=6, stateful_step_count=25))
     print(f"{calls['reverted']} of {calls['made']} calls reverted")
     assert calls["reverted"] * 5 < calls["made"]

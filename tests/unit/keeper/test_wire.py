@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
 import time
@@ -46,15 +45,10 @@ class Raw:
             except OSError:
                 pass
 
-    def refuse(self):
-        """Accept no further connection."""
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-
     def close(self):
         self.ended.set()
-        self.refuse()
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
         self.thread.join()
 
 
@@ -109,7 +103,6 @@ def serve():
         servers.append(Raw(write))
         return servers[-1].url
 
-    serve.servers = servers
     yield serve
     for server in servers:
         server.close()
@@ -160,17 +153,20 @@ def test_post__kept_connection_closed_as_it_is_used__once_more(wire, serve):
         assert isinstance(post(wire, url)[0], Answer)
 
 
-def test_post__server_gone_after_the_bytes_left__broken(wire, serve):
-    """Unreached would say that a transaction cannot be with the node."""
+def test_post__not_repeatable__never_twice(wire, serve):
+    """Whether a transaction is with a node is the keeper's to find out."""
+    connections = []
 
     def write(connection, ended):
+        connections.append(connection)
         connection.sendall(KEPT_OPEN)
         read_request(connection)
-        serve.servers[0].refuse()
 
     url = serve(write)
     assert isinstance(post(wire, url)[0], Answer)
-    assert post(wire, url) == [Trouble.BROKEN]
+    once = Post(url=url, body=BODY, secs=0.5, repeatable=False)
+    assert wire.post_all([once], 1, 0.0) == [Trouble.BROKEN]
+    assert len(connections) == 1
 
 
 def test_post__endless_answer__is_cut(wire, serve, monkeypatch):

@@ -19,6 +19,7 @@ DECIMALS = [(a, q) for a in (6, 8, 18) for q in (6, 18)]
 ENTRIES = ("deposit", "mint")
 EXITS = ("withdraw", "redeem")
 ppm = st.integers(2_000, 30_000_000)  # of an asset: 0.002 to 30
+FEW = settings(max_examples=settings.default.max_examples // 8)  # for each pair of decimals
 prices = st.integers(85_000, 115_000)  # hundredths of quote
 
 
@@ -39,7 +40,7 @@ def amount(world, millionths):
     return world.assets(1) * millionths // 10**6
 
 
-@settings(max_examples=15)
+@FEW
 @given(millionths=ppm, price=prices)
 def test_previews__are_exactly_what_happens(world, millionths, price):
     world.set_price(price / 100)
@@ -60,7 +61,7 @@ def test_previews__are_exactly_what_happens(world, millionths, price):
     assert vault.mint(shares, trader, sender=trader) == expected
 
 
-@settings(max_examples=15)
+@FEW
 @given(millionths=ppm, price=prices)
 def test_conversions__round_for_the_vault_and_agree_with_exact_fractions(world, millionths, price):
     """A share is worth (E + 1) / (supply + 1,000); each answer is the floor of the fraction."""
@@ -80,7 +81,7 @@ def test_conversions__round_for_the_vault_and_agree_with_exact_fractions(world, 
     assert vault.previewRedeem(vault.previewWithdraw(assets)) <= assets
 
 
-@settings(max_examples=12)
+@FEW
 @given(
     millionths=ppm,
     price=prices,
@@ -126,7 +127,7 @@ def test_round_trip__either_way_and_in_any_form__never_profits(
             assert wealth()[1] <= before[1] + vault.OFFSET() * 1_000
 
 
-@settings(max_examples=10)
+@FEW
 @given(
     millionths=st.integers(100_000, 20_000_000),
     pieces=st.integers(2, 6),
