@@ -27,9 +27,10 @@
      is made before the first is through. The backstop takes what is given up at the index, so
      the skew stays, and nobody pays the curve.
 
-     When the pool runs low, E of the pool < low share * |K| * S, accounts of the heavy side
-     give up by the same rule what takes |K| * S back to the share that trades may reach; there
-     is no loss to bear, and the pool itself is the other side.
+     When the pool runs low, E of the pool < low share * |X| * S, with X the net size of all
+     accounts but the backstop, accounts of the heavy side give up by the same rule what takes
+     |X| * S back to the share that trades may reach; there is no loss to bear. K instead of X
+     would not do: a backstop that inherited a short hides the longs that it owes (M-01).
 
      While a batch of several calls runs, the venue stands still: nothing moves, and no time
      passes for funding and interest. That needs withdrawals to be gated, which takes a loss
@@ -193,21 +194,21 @@ def _of_failed(begun: IDeleverager.Batch) -> IDeleverager.Batch:
 @view
 def _of_low_pool(begun: IDeleverager.Batch, indices: int256) -> IDeleverager.Batch:
     """
-    @dev What is wanted leaves |K| = max(0, E) * skew share / S, down.
+    @dev What is wanted leaves |X| = max(0, E) * skew share / S, down.
     """
     batch: IDeleverager.Batch = begun
-    skew: int256 = ledger.skew()
+    exposure: int256 = ledger.exposure()
     price: int256 = convert(batch.price_wad, int256)
     equity: int256 = ledger.pool_equity(batch.price_wad, indices)
     ledger.require(
-        equity * WAD * curve.PRICE_DIVISOR < LOW_SHARE_WAD * abs(skew) * price,
+        equity * WAD * curve.PRICE_DIVISOR < LOW_SHARE_WAD * abs(exposure) * price,
         "venue: pool carries its skew",
     )
-    batch.side = 1 if skew > 0 else -1
+    batch.side = 1 if exposure > 0 else -1
     carried: int256 = fixed_point.div_floor(
         max(equity, 0) * curve.PRICE_DIVISOR * ledger.SKEW_SHARE_WAD, WAD * price
     )
-    batch.wanted = convert(abs(skew) - carried, uint256)
+    batch.wanted = convert(abs(exposure) - carried, uint256)
     return batch
 
 
@@ -336,7 +337,6 @@ def _with_cut(
 ) -> IDeleverager.Batch:
     batch: IDeleverager.Batch = begun
     given_up: int256 = 0
-    cost: int256 = 0
     for owner: address in owners:
         size: int256 = 0
         equity: int256 = 0
@@ -351,11 +351,11 @@ def _with_cut(
         loss: uint256 = self._loss(batch, size, equity, cut)
         batch.left -= loss
         given_up += cut
-        cost += self._cut(owner, cut * batch.side, loss, batch.price_wad)
+        self._cut(owner, cut * batch.side, loss, batch.price_wad)
     batch.given_up += convert(given_up, uint256)
     batch.chunks_cut += 1
-    if batch.cause != LOW_POOL and given_up != 0:
-        self._move_to_backstop(given_up * batch.side, -cost)
+    if given_up != 0:
+        self._move_to_backstop(given_up * batch.side, batch.price_wad)
     return batch
 
 
@@ -371,9 +371,9 @@ def _loss(batch: IDeleverager.Batch, size: int256, equity: int256, cut: int256) 
 
 
 @internal
-def _cut(owner: address, size: int256, loss: uint256, price_wad: uint256) -> int256:
+def _cut(owner: address, size: int256, loss: uint256, price_wad: uint256):
     """
-    @dev Closes `size` of the account at the index, less the loss; returns what that cost it.
+    @dev Closes `size` of the account at the index, less the loss.
     """
     indices: int256 = ledger.indices
     before: ILiquidationRules.Account = empty(ILiquidationRules.Account)
@@ -401,14 +401,15 @@ def _cut(owner: address, size: int256, loss: uint256, price_wad: uint256) -> int
         quote_after=after.quote,
         price_wad=price_wad,
     )
-    return cost
 
 
 @internal
-def _move_to_backstop(size: int256, cost: int256):
+def _move_to_backstop(size: int256, price_wad: uint256):
     indices: int256 = ledger.indices
     before: ILiquidationRules.Account = ledger.settled(ledger.POOL, indices)[0]
-    after: ILiquidationRules.Account = position.taken_over(before, size, cost)
+    after: ILiquidationRules.Account = position.taken_over(
+        before, size, margin_rules.value_up(size, price_wad)
+    )
     after.funding_index_wad = ledger.index_of(after.size, indices)
     ledger.resize(before.size, after.size, after.entry - before.entry)
     ledger.store(ledger.POOL, after)

@@ -178,7 +178,7 @@ def test_deleverage__dust__makes_nobody_wait_and_cannot_stop_the_venue() -> None
 
 
 def test_deleverage__pool_runs_low__heavy_side_closes_at_the_index() -> None:
-    """A-14: the skew goes back to the share of pool equity that a trade may reach."""
+    """A-14: what longs hold goes back to the share of pool equity that a trade may reach."""
     w = world(liquidity=400, **(FREE | NO_REWARD | {"skew_scale": 10**24, "max_side": 10**21}))
     longs = [w.trader(name, quote=margin) for name, margin in (("thin", 30), ("fat", 300))]
     for account in longs:
@@ -189,9 +189,10 @@ def test_deleverage__pool_runs_low__heavy_side_closes_at_the_index() -> None:
     profit = [w.venue.margin(each, w.price()).equity for each in longs]
     order = sorted(longs, key=lambda each: w.venue.margin(each, w.price()).equity)
     assert w.venue.deleverage(2, order)
-    skew = w.venue.market(w.price()).skew
-    assert skew == equity * 10**12 * 5 // 10 * 10**8 // int(w.price() // 10**10)  # E / 2 / S
-    assert w.venue.account(w.pool.address).size == 0  # closed against the pool
+    held = sum(w.venue.account(each).size for each in longs)
+    assert held == equity * 10**12 * 5 // 10 * 10**8 // int(w.price() // 10**10)  # E / 2 / S
+    assert w.venue.account(w.pool.address).size == w.assets(180) - held
+    assert w.venue.market(w.price()).skew == w.assets(180)  # nobody can be first at the curve
     for each, was in zip(longs, profit, strict=True):  # at the index, to a unit
         assert was - w.venue.margin(each, w.price()).equity in (0, 1)
     with boa.reverts("venue: pool carries its skew"):
