@@ -273,6 +273,20 @@ def test_verify__second_venue__found(world):
     ]
 
 
+def test_verify__premium_cap_over_the_penalty__found(world, monkeypatch):
+    from scripts import verify_deployment
+
+    terms = dict(world.at("LiquidationRules").terms().dict())
+    monkeypatch.setattr(
+        verify_deployment,
+        "failing_pays",
+        lambda cap, penalty: (cap, penalty) == (terms["premium_cap_wad"], terms["penalty_wad"]),
+    )
+    assert wrong(verify_deployment.verify(world.deployment)) == [
+        "WRONG  LiquidationRules   not true: premium cap within the penalty"
+    ]
+
+
 def test_verify__limits_changed__found(world):
     from scripts import calls, terms, verify_deployment
 
