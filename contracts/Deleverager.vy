@@ -19,7 +19,8 @@
      4. Cuts are exact in sum: in the order of the list, t = carry + q B - A E, the cut is
         floor(t / B) and carry the rest.
      5. The loss with a cut of x is min(ceil(R x / Q), what is left of R,
-        max(0, E - maintenance of q - x)). What is left of R in the end is the pool's.
+        max(0, E - maintenance of q - x - 1)): closing a part may cost another unit to rounding.
+        What is left of R in the end is the pool's.
 
      The list has every account of the side once (its sizes sum to the open interest), E <= 0
      first, the others by q / E descending, ties by address; so those that are cut stand
@@ -102,7 +103,8 @@ def deleverage(cause: uint256, owners: DynArray[address, MAX_OWNERS]) -> bool:
     if listing:
         batch = self._with_listed(batch, owners)
     if batch.listed == batch.open_interest:
-        if ledger.chunks[batch.chunks_cut] == keccak256(abi_encode(owners)):
+        whole: bool = listing and batch.chunks == 1  # one call lists and cuts, nothing is kept
+        if whole or ledger.chunks[batch.chunks_cut] == keccak256(abi_encode(owners)):
             batch = self._with_cut(batch, owners)
         else:  # the last of several chunks was listed, the first is to be cut
             ledger.require(listing, "venue: another chunk is next")
@@ -264,7 +266,8 @@ def _with_listed(
         batch.last_size = size
         batch.last_equity = equity
     ledger.require(batch.listed <= batch.open_interest, "venue: wrong order")
-    ledger.chunks[batch.chunks] = keccak256(abi_encode(owners))
+    if batch.chunks != 0 or batch.listed != batch.open_interest:
+        ledger.chunks[batch.chunks] = keccak256(abi_encode(owners))
     batch.chunks += 1
     log IDeleverager.AccountsListed(
         chunk=batch.chunks - 1,
@@ -366,7 +369,7 @@ def _loss(batch: IDeleverager.Batch, size: int256, equity: int256, cut: int256) 
         return 0
     due: uint256 = fixed_point.mul_div_up(batch.loss, convert(cut, uint256), batch.failed)
     kept: uint256 = margin_rules.required(convert(size - cut, uint256), batch.price_wad)[1]
-    bearable: uint256 = fixed_point.positive_part(equity - convert(kept, int256))
+    bearable: uint256 = fixed_point.positive_part(equity - convert(kept, int256) - 1)
     return min(min(due, batch.left), bearable)
 
 

@@ -37,7 +37,8 @@ class Deleverager(VenueWindUp):
         if listing and owners:
             batch = self._with_listed(batch, owners, at)
         if batch.listed == batch.open_interest:
-            if self.chunks[batch.chunks_cut] == tuple(owners):
+            whole = listing and batch.chunks == 1
+            if whole or self.chunks[batch.chunks_cut] == tuple(owners):
                 batch = self._with_cut(batch, owners, at)
             else:
                 require(listing, "venue: another chunk is next")
@@ -124,7 +125,8 @@ class Deleverager(VenueWindUp):
             batch = _with_account(batch, size, equity)
             batch = batch._replace(last_owner=owner, last_size=size, last_equity=equity)
         require(batch.listed <= batch.open_interest, "venue: wrong order")
-        self.chunks[batch.chunks] = tuple(owners)
+        if batch.chunks or batch.listed != batch.open_interest:
+            self.chunks[batch.chunks] = tuple(owners)
         return batch._replace(chunks=batch.chunks + 1)
 
     def _standing(self, owner: str, batch: Batch, at: int) -> tuple[int, int]:
@@ -158,7 +160,7 @@ class Deleverager(VenueWindUp):
             return 0
         due = mul_div_up(batch.loss, cut, batch.failed)
         kept = self.margins.required(size - cut, batch.price_wad)[1]
-        return min(due, batch.left, positive_part(equity - kept))
+        return min(due, batch.left, positive_part(equity - kept - 1))
 
     def _cut(self, owner: str, size: int, loss: int, price_wad: int, at: int) -> None:
         """Close `size` of the account at the index, less the loss."""

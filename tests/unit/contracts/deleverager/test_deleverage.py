@@ -8,6 +8,7 @@ from typing import Any
 import boa
 import pytest
 
+from tests.reference_world import Storage
 from tests.venue_world import FREE, NO_REWARD, World, world
 
 NOBODY = "0x" + "00" * 19 + "01"
@@ -53,6 +54,48 @@ def test_deleverage__one_call__most_levered_give_up_and_bear_the_loss() -> None:
     assert w.venue.account(w.pool.address).size == w.assets(10)
     assert w.venue.queue(True) == (0, 0)
     assert w.venue.stage() == 0
+
+
+def test_deleverage__one_call__keeps_no_list() -> None:
+    """A list that is cut in the call that brings it is not stored: 22,000 gas."""
+    w, shorts = failed()
+    stored = Storage(w.venue.contract)
+    assert w.venue.deleverage(1, shorts)
+    assert stored.word("chunks", "0x0") == 0
+    w, shorts = failed()
+    stored = Storage(w.venue.contract)
+    assert not w.venue.deleverage(1, shorts[:1])
+    assert stored.word("chunks", "0x0") != 0
+
+
+@pytest.mark.parametrize("what", ["close", "liquidate", "deleverage"])
+def test_deleverage__rest_under_the_minimum_size__can_be_ended_as_any_other(what: str) -> None:
+    """The sum is exact, so a cut may leave less than an account may open. It can only end."""
+    w = world(min_size=10**18, **(FREE | NO_REWARD | {"skew_scale": 10**24, "max_side": 10**21}))
+    long = w.trader("long", quote=11)
+    w.trade(long, "99.5")
+    rest = w.trader("short", quote=70)
+    w.trade(rest, -100)
+    w.set_price("0.8")
+    w.venue.liquidate(long, sender=w.owner)
+    assert w.venue.deleverage(1, [rest])
+    size = w.venue.account(rest).size
+    assert size == -w.assets("0.5")
+    with boa.reverts("venue: under minimum size"):
+        w.trade_raw(rest, -size // 2)
+    if what == "close":
+        w.trade_raw(rest, -size)
+    elif what == "liquidate":
+        w.set_price(200)
+        assert w.venue.liquidate(rest, sender=w.owner) == size
+    else:
+        second = w.trader("second", quote="0.5")
+        w.trade(second, 1)
+        w.set_price("0.0001")
+        w.venue.liquidate(second, sender=w.owner)
+        assert w.venue.deleverage(1, [rest])  # complete with it, so nobody is kept waiting
+    if what != "deleverage":
+        assert w.venue.account(rest).size == 0
 
 
 def test_deleverage__only_a_part_needed__leverage_is_drained_evenly() -> None:
