@@ -74,8 +74,7 @@ class Markets(Recovery):
             twins.stake(twins.traders[0], (insurance + 1) * self.lot // 7)
             twins.stake(twins.traders[1], self.lot + 1)
             twins.wait(86_400)
-            twins.enter(twins.traders[0])
-            twins.enter(twins.traders[1], by=twins.traders[0])
+            twins.enter(twins.traders[1], by=twins.traders[0])  # the other may, later
             twins.request_unstake(twins.traders[1], twins.fund.shares_of(twins.traders[1]) // 2)
         for i, size in enumerate(sizes):
             margin = abs(size) // 4 + 3
