@@ -19,7 +19,8 @@
      4. Cuts are exact in sum: in the order of the list, t = carry + q B - A E, the cut is
         floor(t / B) and carry the rest.
      5. The loss with a cut of x is min(ceil(R x / Q), what is left of R,
-        max(0, E - maintenance of q - x)). What is left of R in the end is the pool's.
+        max(0, E - maintenance of q - x - 1)): closing a part may cost another unit to rounding.
+        What is left of R in the end is the pool's.
 
      The list has every account of the side once (its sizes sum to the open interest), E <= 0
      first, the others by q / E descending, ties by address; so those that are cut stand
@@ -27,9 +28,10 @@
      is made before the first is through. The backstop takes what is given up at the index, so
      the skew stays, and nobody pays the curve.
 
-     When the pool runs low, E of the pool < low share * |K| * S, accounts of the heavy side
-     give up by the same rule what takes |K| * S back to the share that trades may reach; there
-     is no loss to bear, and the pool itself is the other side.
+     When the pool runs low, E of the pool < low share * |X| * S, with X the net size of all
+     accounts but the backstop, accounts of the heavy side give up by the same rule what takes
+     |X| * S back to the share that trades may reach; there is no loss to bear. K instead of X
+     would not do: a backstop that inherited a short hides the longs that it owes (M-01).
 
      While a batch of several calls runs, the venue stands still: nothing moves, and no time
      passes for funding and interest. That needs withdrawals to be gated, which takes a loss
@@ -101,7 +103,8 @@ def deleverage(cause: uint256, owners: DynArray[address, MAX_OWNERS]) -> bool:
     if listing:
         batch = self._with_listed(batch, owners)
     if batch.listed == batch.open_interest:
-        if ledger.chunks[batch.chunks_cut] == keccak256(abi_encode(owners)):
+        whole: bool = listing and batch.chunks == 1  # one call lists and cuts, nothing is kept
+        if whole or ledger.chunks[batch.chunks_cut] == keccak256(abi_encode(owners)):
             batch = self._with_cut(batch, owners)
         else:  # the last of several chunks was listed, the first is to be cut
             ledger.require(listing, "venue: another chunk is next")
@@ -193,21 +196,21 @@ def _of_failed(begun: IDeleverager.Batch) -> IDeleverager.Batch:
 @view
 def _of_low_pool(begun: IDeleverager.Batch, indices: int256) -> IDeleverager.Batch:
     """
-    @dev What is wanted leaves |K| = max(0, E) * skew share / S, down.
+    @dev What is wanted leaves |X| = max(0, E) * skew share / S, down.
     """
     batch: IDeleverager.Batch = begun
-    skew: int256 = ledger.skew()
+    exposure: int256 = ledger.exposure()
     price: int256 = convert(batch.price_wad, int256)
     equity: int256 = ledger.pool_equity(batch.price_wad, indices)
     ledger.require(
-        equity * WAD * curve.PRICE_DIVISOR < LOW_SHARE_WAD * abs(skew) * price,
+        equity * WAD * curve.PRICE_DIVISOR < LOW_SHARE_WAD * abs(exposure) * price,
         "venue: pool carries its skew",
     )
-    batch.side = 1 if skew > 0 else -1
+    batch.side = 1 if exposure > 0 else -1
     carried: int256 = fixed_point.div_floor(
         max(equity, 0) * curve.PRICE_DIVISOR * ledger.SKEW_SHARE_WAD, WAD * price
     )
-    batch.wanted = convert(abs(skew) - carried, uint256)
+    batch.wanted = convert(abs(exposure) - carried, uint256)
     return batch
 
 
@@ -263,7 +266,8 @@ def _with_listed(
         batch.last_size = size
         batch.last_equity = equity
     ledger.require(batch.listed <= batch.open_interest, "venue: wrong order")
-    ledger.chunks[batch.chunks] = keccak256(abi_encode(owners))
+    if batch.chunks != 0 or batch.listed != batch.open_interest:
+        ledger.chunks[batch.chunks] = keccak256(abi_encode(owners))
     batch.chunks += 1
     log IDeleverager.AccountsListed(
         chunk=batch.chunks - 1,
@@ -336,7 +340,6 @@ def _with_cut(
 ) -> IDeleverager.Batch:
     batch: IDeleverager.Batch = begun
     given_up: int256 = 0
-    cost: int256 = 0
     for owner: address in owners:
         size: int256 = 0
         equity: int256 = 0
@@ -351,11 +354,11 @@ def _with_cut(
         loss: uint256 = self._loss(batch, size, equity, cut)
         batch.left -= loss
         given_up += cut
-        cost += self._cut(owner, cut * batch.side, loss, batch.price_wad)
+        self._cut(owner, cut * batch.side, loss, batch.price_wad)
     batch.given_up += convert(given_up, uint256)
     batch.chunks_cut += 1
-    if batch.cause != LOW_POOL and given_up != 0:
-        self._move_to_backstop(given_up * batch.side, -cost)
+    if given_up != 0:
+        self._move_to_backstop(given_up * batch.side, batch.price_wad)
     return batch
 
 
@@ -366,14 +369,14 @@ def _loss(batch: IDeleverager.Batch, size: int256, equity: int256, cut: int256) 
         return 0
     due: uint256 = fixed_point.mul_div_up(batch.loss, convert(cut, uint256), batch.failed)
     kept: uint256 = margin_rules.required(convert(size - cut, uint256), batch.price_wad)[1]
-    bearable: uint256 = fixed_point.positive_part(equity - convert(kept, int256))
+    bearable: uint256 = fixed_point.positive_part(equity - convert(kept, int256) - 1)
     return min(min(due, batch.left), bearable)
 
 
 @internal
-def _cut(owner: address, size: int256, loss: uint256, price_wad: uint256) -> int256:
+def _cut(owner: address, size: int256, loss: uint256, price_wad: uint256):
     """
-    @dev Closes `size` of the account at the index, less the loss; returns what that cost it.
+    @dev Closes `size` of the account at the index, less the loss.
     """
     indices: int256 = ledger.indices
     before: ILiquidationRules.Account = empty(ILiquidationRules.Account)
@@ -401,14 +404,15 @@ def _cut(owner: address, size: int256, loss: uint256, price_wad: uint256) -> int
         quote_after=after.quote,
         price_wad=price_wad,
     )
-    return cost
 
 
 @internal
-def _move_to_backstop(size: int256, cost: int256):
+def _move_to_backstop(size: int256, price_wad: uint256):
     indices: int256 = ledger.indices
     before: ILiquidationRules.Account = ledger.settled(ledger.POOL, indices)[0]
-    after: ILiquidationRules.Account = position.taken_over(before, size, cost)
+    after: ILiquidationRules.Account = position.taken_over(
+        before, size, margin_rules.value_up(size, price_wad)
+    )
     after.funding_index_wad = ledger.index_of(after.size, indices)
     ledger.resize(before.size, after.size, after.entry - before.entry)
     ledger.store(ledger.POOL, after)

@@ -7,28 +7,28 @@
 @title Staked first-loss capital behind one or more venues
 @notice Stakers put quote at risk and share what venues earn for the fund. A registered venue
      draws on it, within its allotment, for losses that an account and its margin could not bear.
-@dev Two tranches of quote: staked (A, with shares S) and pending (P, with claims U, behind
-     requests to leave). held = A + P. V = 10**6 are shares that nobody owns; they make it dear
-     to inflate the price of one.
+@dev Two tranches of quote: staked (A, with shares S) and pending (P, with claims U, of those who
+     come or ask to leave). held = A + P. Prices of claims are in `modules/tranche.vy`; the shares
+     of nobody there make it dear to inflate the price of one.
 
-         claims on a tranche of n, m for q   q * (m + V) / (n + 1), down
-         worth of s claims                   s * (n + 1) / (m + V), down
-         a stake                             the first, at n = A + what venues owe
-         a request                           the second at n = A; then a claim on P
-         a payment                           min(value at request, worth of the claim)
-         an end without payment              a stake of that; at most the shares given up
-         a loss L                            P bears L * P / held, up; A the rest
-         revenue                             A's alone
+         a stake                  a claim on P, for a day at least
+         its entry                shares for what that is worth, at A + what venues owe
+         a request                the worth of shares at A; then a claim on P
+         a payment                min(value at request, worth of the claim)
+         an end without payment   an entry of that; at most the shares given up
+         a loss L                 P bears L * P / held, up; A the rest
+         revenue                  A's alone
 
-     Hence requests bear losses and earn nothing, and what they do not earn is the others' at
-     once, so that nobody gains by coming just before a request ends. Staking just before
-     `collect` gains nothing either, because claims on venues are in the price. A donation buys
-     shares for the fund itself and moves no price.
+     Hence who comes or leaves bears losses and earns nothing, and what he does not earn is the
+     others' at once, so that nobody gains by coming just before a request ends, nor just before
+     a liquidation that everybody sees: its penalty is theirs who have stood behind the venue for
+     a day. Entering just before `collect` gains nothing either, because claims on venues are in
+     the price. A donation buys shares for the fund itself and moves no price.
 
-     After losses that leave (n + 1) / (m + V) under a millionth of the first price, a million
-     claims become one until it is above: after a total loss the old ones are worth nothing,
-     numbers stay bounded (m + V <= 10**12 * (n + 1)), and whoever comes next loses nothing to
-     them. Voiding them instead would take whatever large stake came in just over that price.
+     After losses that leave a price under a millionth of the first, a million claims become one
+     until it is above: after a total loss the old ones are worth nothing, numbers stay bounded,
+     and whoever comes next loses nothing to them. Voiding them instead would take whatever large
+     stake came in just over that price.
 
      A venue draws at most allotment - drawn; revenue from it lowers `drawn`. The ledger, not
      `balanceOf`, is what the fund has: tokens sent directly are ignored. The token must move
@@ -44,6 +44,8 @@ from interfaces import IInsuranceFund
 from interfaces import IVenueRecovery
 
 from modules import fixed_point
+from modules import tranche
+from modules import words
 from snekmate.auth import ownable
 from snekmate.auth import ownable_2step
 
@@ -60,33 +62,26 @@ exports: (
 )
 
 
-struct Tranche:
-    quote: uint256
-    shares: uint256  # claims on it
-    generation: uint256  # how often a million of them became one
-
-
-struct Claim:
-    shares: uint256  # in units of their generation
-    generation: uint256
-
-
 struct Pending:
-    given: Claim  # shares that were given up
-    claim: Claim  # on the pending tranche
+    given: tranche.Claim  # shares that were given up
+    claim: tranche.Claim  # on the pending tranche
     value: uint256  # quote, at request
     requested_at: uint256  # Unix seconds, zero: no request
 
 
-VIRTUAL: constant(uint256) = 10**6  # shares of nobody; a first quote unit buys as many
-SPLIT: constant(uint256) = 10**6  # old claims for a new one
-MAX_SPLITS: constant(uint256) = 12  # 10**72; more claims than that there cannot be
+struct Coming:
+    claim: tranche.Claim  # on the pending tranche
+    value: uint256  # quote, at the stake
+    staked_at: uint256  # Unix seconds, zero: no stake is entering
+
+
 MAX_QUOTE: constant(uint256) = 2**104  # no product below exceeds 256 bits
 MAX_VENUES: constant(uint256) = 8
 READ_GAS: constant(uint256) = 100_000  # what a venue may burn; an honest one needs 30,000
 STATE_SIZE: constant(uint256) = 320  # bytes of IPerpVenue.MarketState; the fund's claim is last
 
 DAY: constant(uint256) = 86_400  # seconds
+ENTRY_DELAY: public(constant(uint256)) = DAY  # what fails already is liquidated within hours
 MIN_DELAY: constant(uint256) = DAY  # a loss in flight takes hours to be liquidated
 MAX_DELAY: constant(uint256) = 90 * DAY
 MIN_WINDOW: constant(uint256) = 3_600  # a congested chain
@@ -96,13 +91,14 @@ QUOTE: public(immutable(address))
 UNSTAKE_DELAY: public(immutable(uint256))  # seconds
 UNSTAKE_WINDOW: public(immutable(uint256))  # seconds
 
-allotment: public(HashMap[address, uint256])  # quote by venue, zero: not registered
-drawn: public(HashMap[address, uint256])  # quote by venue, less revenue; survives striking off
+# By venue, quote: allotment, zero where not registered | drawn less revenue; survives striking off
+_limits: HashMap[address, int256]
 _venues: DynArray[address, MAX_VENUES]  # those with an allotment
-_staked: Tranche  # what earns
-_pending: Tranche  # what is behind requests
-_claims: HashMap[address, Claim]  # on the staked tranche; this contract's are donations
+_staked: tranche.Tranche  # what earns
+_pending: tranche.Tranche  # what is behind requests and stakes that have not entered
+_claims: HashMap[address, tranche.Claim]  # on the staked tranche; this contract's are donations
 _requests: HashMap[address, Pending]
+_entries: HashMap[address, Coming]
 
 
 @deploy
@@ -129,34 +125,94 @@ def __init__(quote: address, unstake_delay: uint256, unstake_window: uint256):
 
 
 @external
-def stake(quote: uint256, min_shares: uint256) -> uint256:
-    return self._stake(msg.sender, quote, min_shares)
+def stake(quote: uint256):
+    assert self._entries[msg.sender].staked_at == 0, "fund: entry is open"
+    held_before: uint256 = self._checked_held(quote)
+    before: tranche.Tranche = self._pending
+    claim: uint256 = tranche.shares_for(quote, before, 0)
+    self._pending.quote = before.quote + quote
+    self._pending.shares = before.shares + claim
+    self._entries[msg.sender] = Coming(
+        claim=tranche.Claim(shares=claim, generation=before.generation),
+        value=quote,
+        staked_at=block.timestamp,
+    )
+    self._pull(quote)
+    log IInsuranceFund.Staked(
+        staker=msg.sender,
+        quote=quote,
+        held_before=held_before,
+        held_after=held_before + quote,
+        pending_before=before.quote,
+        pending_after=before.quote + quote,
+    )
+
+
+@external
+def enter(staker: address) -> uint256:
+    entry: Coming = self._entries[staker]
+    assert entry.staked_at > 0, "fund: no entry"
+    assert block.timestamp >= entry.staked_at + ENTRY_DELAY, "fund: entry is too recent"
+    owed: uint256 = self._uncollected()
+    pending_before: uint256 = self._pending.quote
+    self._entries[staker] = empty(Coming)
+    quote: uint256 = self._taken(entry.claim, entry.value)
+    staked: tranche.Tranche = self._staked
+    shares: uint256 = tranche.shares_for(quote, staked, owed)
+    self._add(staker, quote, shares)
+    log IInsuranceFund.Entered(
+        staker=staker,
+        quote=quote,
+        shares=shares,
+        uncollected=owed,
+        pending_before=pending_before,
+        pending_after=self._pending.quote,
+        total_shares_before=staked.shares,
+        total_shares_after=staked.shares + shares,
+    )
+    return shares
 
 
 @external
 def donate(quote: uint256):
-    self._stake(self, quote, 0)
+    held_before: uint256 = self._checked_held(quote)
+    owed: uint256 = self._uncollected()
+    before: tranche.Tranche = self._staked
+    shares: uint256 = tranche.shares_for(quote, before, owed)
+    assert shares > 0, "fund: zero shares"
+    self._add(self, quote, shares)
+    self._pull(quote)
+    log IInsuranceFund.Donated(
+        donor=msg.sender,
+        quote=quote,
+        shares=shares,
+        uncollected=owed,
+        held_before=held_before,
+        held_after=held_before + quote,
+        total_shares_before=before.shares,
+        total_shares_after=before.shares + shares,
+    )
 
 
 @external
 def request_unstake(shares: uint256) -> uint256:
     assert shares > 0, "fund: zero amount"
     assert self._requests[msg.sender].requested_at == 0, "fund: request is open"
-    staked: Tranche = self._staked
+    staked: tranche.Tranche = self._staked
     owned: uint256 = self._owned(msg.sender)
     assert shares <= owned, "fund: not enough shares"
-    value: uint256 = self._worth_of(shares, staked)
+    value: uint256 = tranche.worth_of(shares, staked)
     assert value > 0, "fund: worth nothing"
-    before: Tranche = self._pending
-    claim: uint256 = self._shares_for(value, before, 0)
-    self._claims[msg.sender] = Claim(shares=owned - shares, generation=staked.generation)
+    before: tranche.Tranche = self._pending
+    claim: uint256 = tranche.shares_for(value, before, 0)
+    self._claims[msg.sender] = tranche.Claim(shares=owned - shares, generation=staked.generation)
     self._staked.quote = staked.quote - value
     self._staked.shares = staked.shares - shares
     self._pending.quote = before.quote + value
     self._pending.shares = before.shares + claim
     self._requests[msg.sender] = Pending(
-        given=Claim(shares=shares, generation=staked.generation),
-        claim=Claim(shares=claim, generation=before.generation),
+        given=tranche.Claim(shares=shares, generation=staked.generation),
+        claim=tranche.Claim(shares=claim, generation=before.generation),
         value=value,
         requested_at=block.timestamp,
     )
@@ -181,7 +237,8 @@ def unstake(min_quote: uint256) -> uint256:
     assert block.timestamp <= opens_at + UNSTAKE_WINDOW, "fund: request has expired"
     held_before: uint256 = self._held()
     pending_before: uint256 = self._pending.quote
-    paid: uint256 = self._take_request(request)
+    self._requests[msg.sender] = empty(Pending)
+    paid: uint256 = self._taken(request.claim, request.value)
     assert paid >= min_quote, "fund: under minimum quote"
     if paid > 0:
         self._send(msg.sender, paid)
@@ -203,10 +260,11 @@ def cancel_request() -> uint256:
     assert request.requested_at > 0, "fund: no request"
     owed: uint256 = self._uncollected()
     pending_before: uint256 = self._pending.quote
-    quote: uint256 = self._take_request(request)
-    staked: Tranche = self._staked
-    given: uint256 = self._as_of(request.given, staked.generation)
-    shares: uint256 = min(given, self._shares_for(quote, staked, owed))
+    self._requests[msg.sender] = empty(Pending)
+    quote: uint256 = self._taken(request.claim, request.value)
+    staked: tranche.Tranche = self._staked
+    given: uint256 = tranche.as_of(request.given, staked.generation)
+    shares: uint256 = min(given, tranche.shares_for(quote, staked, owed))
     self._add(msg.sender, quote, shares)
     log IInsuranceFund.RequestEnded(
         staker=msg.sender,
@@ -224,18 +282,18 @@ def cancel_request() -> uint256:
 
 @external
 def collect(venue_address: address) -> uint256:
-    assert self.allotment[venue_address] > 0, "fund: venue not registered"
+    limit: int256 = self._limits[venue_address]
+    assert words.high_of(limit) > 0, "fund: venue not registered"
     # The change of our own balance, whatever the venue answers.
     tokens_before: uint256 = staticcall IERC20(QUOTE).balanceOf(self)
     extcall IVenueRecovery(venue_address).pay_fund()
     received: uint256 = staticcall IERC20(QUOTE).balanceOf(self) - tokens_before
     assert received > 0, "fund: nothing to collect"
-    held_before: uint256 = self._held()
-    assert held_before + received <= MAX_QUOTE, "fund: too much quote"
-    drawn_before: uint256 = self.drawn[venue_address]
+    held_before: uint256 = self._checked_held(received)
+    drawn_before: uint256 = convert(words.low_of(limit), uint256)
     drawn_after: uint256 = drawn_before - min(drawn_before, received)
     self._staked.quote += received
-    self.drawn[venue_address] = drawn_after
+    self._limits[venue_address] = words.pack(words.high_of(limit), convert(drawn_after, int256))
     log IInsuranceFund.RevenueCollected(
         venue=venue_address,
         quote=received,
@@ -255,8 +313,11 @@ def cover(amount: uint256) -> uint256:
     held_before: uint256 = self._held()
     pending_before: uint256 = self._pending.quote
     pending_loss: uint256 = fixed_point.mul_div_up(paid, pending_before, held_before)
-    drawn_before: uint256 = self.drawn[msg.sender]
-    self.drawn[msg.sender] = drawn_before + paid
+    limit: int256 = self._limits[msg.sender]
+    drawn_before: uint256 = convert(words.low_of(limit), uint256)
+    self._limits[msg.sender] = words.pack(
+        words.high_of(limit), convert(drawn_before + paid, int256)
+    )
     if pending_loss > 0:
         self._pending = self._reduced(self._pending, pending_loss, True)
     if paid > pending_loss:
@@ -283,18 +344,20 @@ def cover(amount: uint256) -> uint256:
 def register(venue_address: address, allotment: uint256):
     ownable._check_owner()
     assert venue_address != empty(address), "fund: zero address"
-    before: uint256 = self.allotment[venue_address]
-    self.allotment[venue_address] = allotment
-    if before == 0 and allotment > 0:
+    limit: int256 = self._limits[venue_address]
+    before: int256 = words.high_of(limit)
+    after: int256 = convert(min(allotment, MAX_QUOTE), int256)
+    self._limits[venue_address] = words.pack(after, words.low_of(limit))
+    if before == 0 and after > 0:
         assert len(self._venues) < MAX_VENUES, "fund: too many venues"
         self._venues.append(venue_address)
-    elif before > 0 and allotment == 0:
+    elif before > 0 and after == 0:
         self._strike_off(venue_address)
     log IInsuranceFund.VenueRegistered(
         venue=venue_address,
-        allotment_before=before,
-        allotment_after=allotment,
-        drawn=self.drawn[venue_address],
+        allotment_before=convert(before, uint256),
+        allotment_after=convert(after, uint256),
+        drawn=convert(words.low_of(limit), uint256),
     )
 
 
@@ -334,13 +397,13 @@ def shares_of(owner: address) -> uint256:
 @external
 @view
 def worth(owner: address) -> uint256:
-    return self._worth_of(self._owned(owner), self._staked)
+    return tranche.worth_of(self._owned(owner), self._staked)
 
 
 @external
 @view
 def preview_stake(quote: uint256) -> uint256:
-    return self._shares_for(quote, self._staked, self._uncollected())
+    return tranche.shares_for(quote, self._staked, self._uncollected())
 
 
 @external
@@ -349,15 +412,38 @@ def request_of(owner: address) -> IInsuranceFund.Request:
     request: Pending = self._requests[owner]
     if request.requested_at == 0:
         return empty(IInsuranceFund.Request)
-    pending: Tranche = self._pending
-    claim: uint256 = self._as_of(request.claim, pending.generation)
     return IInsuranceFund.Request(
-        shares=self._as_of(request.given, self._staked.generation),
+        shares=tranche.as_of(request.given, self._staked.generation),
         value=request.value,
-        worth=min(request.value, self._worth_of(claim, pending)),
+        worth=self._claim_worth(request.claim, request.value),
         opens_at=request.requested_at + UNSTAKE_DELAY,
         expires_at=request.requested_at + UNSTAKE_DELAY + UNSTAKE_WINDOW,
     )
+
+
+@external
+@view
+def entry_of(owner: address) -> IInsuranceFund.Entry:
+    entry: Coming = self._entries[owner]
+    if entry.staked_at == 0:
+        return empty(IInsuranceFund.Entry)
+    return IInsuranceFund.Entry(
+        value=entry.value,
+        worth=self._claim_worth(entry.claim, entry.value),
+        enters_at=entry.staked_at + ENTRY_DELAY,
+    )
+
+
+@external
+@view
+def allotment(venue_address: address) -> uint256:
+    return convert(words.high_of(self._limits[venue_address]), uint256)
+
+
+@external
+@view
+def drawn(venue_address: address) -> uint256:
+    return convert(words.low_of(self._limits[venue_address]), uint256)
 
 
 @external
@@ -376,67 +462,9 @@ def venues() -> DynArray[address, MAX_VENUES]:
 
 
 @internal
-@pure
-def _shares_for(quote: uint256, tranche: Tranche, owed: uint256) -> uint256:
-    """
-    @dev quote * (shares + V) / (tranche's quote + owed + 1), down.
-    """
-    return fixed_point.mul_div_down(quote, tranche.shares + VIRTUAL, tranche.quote + owed + 1)
-
-
-@internal
-@pure
-def _worth_of(shares: uint256, tranche: Tranche) -> uint256:
-    """
-    @dev shares * (tranche's quote + 1) / (shares of all + V), down; never over its quote.
-    """
-    return fixed_point.mul_div_down(shares, tranche.quote + 1, tranche.shares + VIRTUAL)
-
-
-@internal
-@pure
-def _as_of(claim: Claim, generation: uint256) -> uint256:
-    """
-    @dev A claim in units of a later generation, down.
-    """
-    splits: uint256 = min(generation - claim.generation, MAX_SPLITS)
-    return fixed_point.mul_div_down(claim.shares, 1, SPLIT**splits)
-
-
-@internal
 @view
 def _owned(owner: address) -> uint256:
-    return self._as_of(self._claims[owner], self._staked.generation)
-
-
-@internal
-def _stake(owner: address, quote: uint256, min_shares: uint256) -> uint256:
-    """
-    @dev The caller pays, the owner gets the shares.
-    """
-    assert quote > 0, "fund: zero amount"
-    owed: uint256 = self._uncollected()
-    before: Tranche = self._staked
-    shares: uint256 = self._shares_for(quote, before, owed)
-    assert shares > 0, "fund: zero shares"
-    assert shares >= min_shares, "fund: under minimum shares"
-    held_before: uint256 = self._held()
-    self._add(owner, quote, shares)
-    assert extcall IERC20(QUOTE).transferFrom(
-        msg.sender, self, quote, default_return_value=True
-    ), "fund: transfer failed"
-    log IInsuranceFund.Staked(
-        staker=owner,
-        payer=msg.sender,
-        quote=quote,
-        shares=shares,
-        uncollected=owed,
-        held_before=held_before,
-        held_after=held_before + quote,
-        total_shares_before=before.shares,
-        total_shares_after=before.shares + shares,
-    )
-    return shares
+    return tranche.as_of(self._claims[owner], self._staked.generation)
 
 
 @internal
@@ -444,26 +472,36 @@ def _add(owner: address, quote: uint256, shares: uint256):
     """
     @dev `quote` becomes staked, and `shares` of it the owner's.
     """
-    staked: Tranche = self._staked
-    assert self._held() + quote <= MAX_QUOTE, "fund: too much quote"
-    self._claims[owner] = Claim(shares=self._owned(owner) + shares, generation=staked.generation)
+    staked: tranche.Tranche = self._staked
+    self._claims[owner] = tranche.Claim(
+        shares=self._owned(owner) + shares, generation=staked.generation
+    )
     self._staked.quote = staked.quote + quote
     self._staked.shares = staked.shares + shares
 
 
 @internal
-def _take_request(request: Pending) -> uint256:
+@view
+def _claim_worth(claim: tranche.Claim, most: uint256) -> uint256:
     """
-    @dev Ends the caller's request and takes what it is worth out of the pending tranche. What
-         rounding leaves behind the last one is the stakers'.
+    @dev What a claim on the pending tranche is worth, down; never over what it began with.
     """
-    pending: Tranche = self._pending
-    claim: uint256 = self._as_of(request.claim, pending.generation)
-    quote: uint256 = min(request.value, self._worth_of(claim, pending))
+    pending: tranche.Tranche = self._pending
+    return min(most, tranche.worth_of(tranche.as_of(claim, pending.generation), pending))
+
+
+@internal
+def _taken(claim: tranche.Claim, most: uint256) -> uint256:
+    """
+    @dev Takes what a claim is worth out of the pending tranche. What rounding leaves behind the
+         last one is the stakers'.
+    """
+    pending: tranche.Tranche = self._pending
+    shares: uint256 = tranche.as_of(claim, pending.generation)
+    quote: uint256 = min(most, tranche.worth_of(shares, pending))
     left: uint256 = pending.quote - quote
-    self._requests[msg.sender] = empty(Pending)
-    self._pending.shares = pending.shares - claim
-    if pending.shares == claim and left > 0:
+    self._pending.shares = pending.shares - shares
+    if pending.shares == shares and left > 0:
         self._staked.quote += left
         left = 0
     self._pending.quote = left
@@ -471,25 +509,15 @@ def _take_request(request: Pending) -> uint256:
 
 
 @internal
-def _reduced(tranche: Tranche, loss: uint256, pending: bool) -> Tranche:
-    """
-    @dev The tranche after a loss, with a million claims to one until each is worth at least a
-         millionth of the first price.
-    """
-    after: Tranche = tranche
-    after.quote -= loss
-    for _: uint256 in range(MAX_SPLITS):
-        if after.shares + VIRTUAL <= VIRTUAL * SPLIT * (after.quote + 1):
-            break
-        after.shares = fixed_point.mul_div_down(after.shares, 1, SPLIT)
-        after.generation += 1
-    if after.generation > tranche.generation:
+def _reduced(before: tranche.Tranche, loss: uint256, pending: bool) -> tranche.Tranche:
+    after: tranche.Tranche = tranche.after_loss(before, loss)
+    if after.generation > before.generation:
         log IInsuranceFund.SharesConsolidated(
             pending=pending,
             quote=after.quote,
-            generation_before=tranche.generation,
+            generation_before=before.generation,
             generation_after=after.generation,
-            shares_before=tranche.shares,
+            shares_before=before.shares,
             shares_after=after.shares,
         )
     return after
@@ -504,8 +532,8 @@ def _limit(venue_address: address) -> uint256:
     """
     @dev What this venue may draw now; nothing for a stranger.
     """
-    allotment: uint256 = self.allotment[venue_address]
-    return min(self._held(), allotment - min(allotment, self.drawn[venue_address]))
+    limit: int256 = self._limits[venue_address]
+    return min(self._held(), fixed_point.positive_part(words.high_of(limit) - words.low_of(limit)))
 
 
 @internal
@@ -531,7 +559,7 @@ def _uncollected() -> uint256:
         )
         if called and len(answer) == STATE_SIZE:
             believed: uint256 = staticcall IERC20(QUOTE).balanceOf(venue_address)
-            believed += min(self.allotment[venue_address], MAX_QUOTE)
+            believed += convert(words.high_of(self._limits[venue_address]), uint256)
             claim: uint256 = convert(slice(answer, STATE_SIZE - 32, 32), uint256)
             total += min(claim, believed)
     return total
@@ -555,6 +583,25 @@ def _strike_off(venue_address: address):
 @view
 def _held() -> uint256:
     return self._staked.quote + self._pending.quote
+
+
+@internal
+@view
+def _checked_held(added: uint256) -> uint256:
+    """
+    @dev Quote here before some is added.
+    """
+    assert added > 0, "fund: zero amount"
+    held: uint256 = self._held()
+    assert held + added <= MAX_QUOTE, "fund: too much quote"
+    return held
+
+
+@internal
+def _pull(quote: uint256):
+    assert extcall IERC20(QUOTE).transferFrom(
+        msg.sender, self, quote, default_return_value=True
+    ), "fund: transfer failed"
 
 
 @internal

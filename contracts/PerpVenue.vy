@@ -385,7 +385,7 @@ def pool_value(price_wad: uint256) -> int256:
 @external
 @view
 def pool_equity_required(price_wad: uint256) -> int256:
-    return ledger.equity_required(abs(ledger.skew()), price_wad)
+    return ledger.equity_required(abs(ledger.exposure()), price_wad)
 
 
 # Internals: what a trade and a withdrawal must satisfy

@@ -377,16 +377,19 @@ def _credit(owner: address, quote: uint256, indices: int256) -> int256:
 @internal
 def _queue(size: int256, deficit: uint256, price_wad: uint256):
     """
-    @dev A loss that is no dust beside open interest also makes withdrawals wait.
+    @dev A loss that is no dust beside open interest also makes withdrawals wait, and so does the
+         dust with which all that waits becomes that much; more dust then does not prolong it.
     """
     waiting: int256 = ledger.queued[size > 0]
+    before: uint256 = convert(words.high_of(waiting), uint256)
     ledger.queued[size > 0] = words.pack(
         words.high_of(waiting) + convert(deficit, int256), words.low_of(waiting) + abs(size)
     )
     sizes: int256 = ledger.sizes
     open_interest: int256 = words.high_of(sizes) + words.low_of(sizes)
     notional: int256 = margin_rules.value_up(open_interest, price_wad)
-    if deficit * BPS >= convert(notional, uint256) * DUST_BPS:
+    least: uint256 = fixed_point.mul_div_up(convert(notional, uint256), DUST_BPS, BPS)
+    if deficit >= least or (before < least and before + deficit >= least):
         ledger.gated_until = block.timestamp + GATE_SECS
         ledger.enter(ledger.GATED)
         log IVenueRecovery.WithdrawalsGated(until=ledger.gated_until)

@@ -3,21 +3,23 @@
 Stake quote in the insurance fund, and leave it again.
 
     brownie run stake main 1000
+    brownie run stake enter
     brownie run stake request 250
     brownie run stake request all alice --network <an added network>
     brownie run stake unstake
     brownie run stake cancel
     brownie run stake status
 
-Amounts are in whole quote tokens; the account's name comes last. Who wants to
-leave asks first, waits, and is paid within a window; until then he bears losses
-and earns nothing.
+Amounts are in whole quote tokens; the account's name comes last. A stake bears
+losses at once and earns from its entry, which anyone may call after a day. Who
+wants to leave asks first, waits, and is paid within a window; until then he
+bears losses and earns nothing.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from keeper.units import mul_div_up
 from scripts.accounts import confirm, signer
@@ -26,8 +28,6 @@ from scripts.calls import ScriptError, ask, contract, current, for_people, quiet
 from scripts.chain_time import head_at
 from scripts.deployments import Deployment
 from scripts.tokens import token
-
-SHARE_UNITS: Final = 10**6  # shares for the first quote unit
 
 
 class Request(NamedTuple):
@@ -38,6 +38,14 @@ class Request(NamedTuple):
     worth: int
     opens_at: int
     expires_at: int
+
+
+class Entry(NamedTuple):
+    """A stake that has not entered (`IInsuranceFund.Entry`), quote units and Unix seconds."""
+
+    value: int
+    worth: int
+    enters_at: int
 
 
 @for_people
@@ -51,14 +59,28 @@ def main(amount: str | None = None, account_name: str | None = None) -> None:
     quote = coin.parse(amount)
     check(deployment, account, quote)
     fund = contract(deployment, "InsuranceFund")
-    shares = ask(account, fund.preview_stake, quote, doing="the stake")
     print(
-        f"\n{account} stakes {coin.show(quote)} "
-        f"for {coin.number(shares // SHARE_UNITS)} shares.\n"
-        f"Losses of the venue may use it up. Leaving takes {_days(fund.UNSTAKE_DELAY())} days."
+        f"\n{account} stakes {coin.show(quote)}.\n"
+        "Losses of the venue may use it up from now on. It earns once it has entered, in "
+        f"{_days(fund.ENTRY_DELAY())} days. Leaving takes another {_days(fund.UNSTAKE_DELAY())}."
     )
     confirm(f"approve and stake {coin.show(quote)} from {account}")
-    print(f"Done: {stake(deployment, account, quote, at_least(shares)):,} raw shares.")
+    stake(deployment, account, quote)
+    entry = entry_of(deployment, account)
+    print(f"Done: `brownie run stake enter` from {_time(entry.enters_at)}.")
+
+
+@for_people
+def enter(account_name: str | None = None) -> None:
+    """Let a stake enter, so that it earns."""
+    quiet()
+    deployment, account = current(), signer("depositor", account_name)
+    text = token(deployment, "Quote").show(check_enter(deployment, account).worth)
+    print(f"\n{text} of {account} begin to earn.")
+    confirm(f"let {text} of {account} enter")
+    fund = contract(deployment, "InsuranceFund")
+    send(account, fund.enter, account, doing="the entry")
+    print("Done.")
 
 
 @for_people
@@ -131,14 +153,18 @@ def check(deployment: Deployment, account: Any, quote: int) -> None:
     Raises
     ------
     ScriptError
-        If the account has less than `quote`.
+        If the account has less than `quote`, or another stake that has not entered.
     """
     token(deployment, "Quote").require_held(account, quote)
+    if entry_of(deployment, account).enters_at:
+        raise ScriptError(
+            f"{account} has a stake that has not entered: `brownie run stake enter` first"
+        )
 
 
-def stake(deployment: Deployment, account: Any, quote: int, least_shares: int) -> int:
+def stake(deployment: Deployment, account: Any, quote: int) -> None:
     """
-    Approve what is missing, stake, and return the raw shares.
+    Approve what is missing, and stake.
 
     Raises
     ------
@@ -146,10 +172,30 @@ def stake(deployment: Deployment, account: Any, quote: int, least_shares: int) -
         If token or fund refuse.
     """
     fund = contract(deployment, "InsuranceFund")
-    before = int(fund.shares_of(account))
     token(deployment, "Quote").approve(account, fund, quote)
-    send(account, fund.stake, quote, least_shares, doing="the stake")
-    return int(fund.shares_of(account)) - before
+    send(account, fund.stake, quote, doing="the stake")
+
+
+def entry_of(deployment: Deployment, account: Any) -> Entry:
+    """Return the account's stake that has not entered, all zero if there is none."""
+    return Entry(*map(int, contract(deployment, "InsuranceFund").entry_of(account)))
+
+
+def check_enter(deployment: Deployment, account: Any) -> Entry:
+    """
+    Return a stake that can enter now.
+
+    Raises
+    ------
+    ScriptError
+        If there is none, or it is too early.
+    """
+    found = entry_of(deployment, account)
+    if found.enters_at == 0:
+        raise ScriptError(f"{account} has no stake that has not entered")
+    if head_at() < found.enters_at:
+        raise ScriptError(f"the stake may enter at {_time(found.enters_at)}, not before")
+    return found
 
 
 def shares_to_leave(deployment: Deployment, account: Any, quote: int | None) -> int:
@@ -220,11 +266,14 @@ def lines(deployment: Deployment, account: Any) -> list[str]:
     text = [
         (
             f"Fund     {coin.show(int(fund.held()))}, "
-            f"{coin.show(int(fund.pending()))} of it leaving, "
+            f"{coin.show(int(fund.pending()))} of it coming or leaving, "
             f"{coin.show(int(fund.uncollected()))} owed by venues"
         ),
         f"Staked   {coin.show(int(fund.worth(account)))} by {account}",
     ]
+    entry = entry_of(deployment, account)
+    if entry.enters_at:
+        text.append(f"Coming   {coin.show(entry.worth)}, to enter from {_time(entry.enters_at)}")
     found = Request(*map(int, fund.request_of(account)))
     if found.opens_at:
         text.append(

@@ -35,6 +35,7 @@ from scripts.calls import (
     simulate,
 )
 from scripts.deployments import Deployed, Deployment, portable
+from scripts.terms import failing_pays
 
 MAX_CODE_BYTES: Final = 22_500  # of the 24,576 that a chain allows
 WORD: Final = 32  # bytes
@@ -250,7 +251,8 @@ def _limits(deployment: Deployment) -> list[Finding]:
     rules = contract(deployment, "LiquidationRules")
     ratio, low, high, limits = deployment["HedgeBook"].arguments[7:11]
     state, oracle_arguments = book.state().dict(), deployment["PriceOracle"].arguments
-    terms = deployment["LiquidationRules"].arguments[3]
+    terms, live = deployment["LiquidationRules"].arguments[3], rules.terms().dict()
+    pays = failing_pays(int(live["premium_cap_wad"]), int(live["penalty_wad"]))
     now = int(state["hedge_ratio_bps"])
     least = mul_div_up(now, int(oracle.deviation_thresholds_bps()), BPS)
     fund = contract(deployment, "InsuranceFund")
@@ -258,6 +260,7 @@ def _limits(deployment: Deployment) -> list[Finding]:
     thresholds = int(oracle_arguments[0][2]) + int(oracle_arguments[2][2])
     found = [
         _same("LiquidationRules", "terms", rules.terms(), terms),
+        _true("LiquidationRules", "premium cap within the penalty", not pays),
         _same("HedgeBook", "limits", book.limits(), limits),
         _same("HedgeBook", "lower ratio bound", state["min_hedge_ratio_bps"], low),
         _same("HedgeBook", "upper ratio bound", state["max_hedge_ratio_bps"], high),

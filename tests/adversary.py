@@ -32,7 +32,7 @@ from keeper.simulation.reference.deleverager import FAILED_LONGS
 from tests.model_market import UNIT, Market, attempt, terms_of
 
 ATTACKERS = ("0xa1", "0xa2", "0xa3")
-HOUR = 3_600  # seconds
+HOUR, DAY = 3_600, 86_400  # seconds
 GRID = (1, 5, 10, 20, 35, 60, 100, 160, 250, 1_000, 2_500, 9_000)  # whole assets
 CLOSED = 3
 WORST = -(2**200)
@@ -222,6 +222,9 @@ class Run:
     def _stake(self, who: str, amount: int) -> None:
         self.market.stake(who, abs(amount) * self.market.lot)
 
+    def _enter(self, who: str, amount: int) -> None:
+        self.market.fund.enter(who, at=self.market.at)
+
     def _request_unstake(self, who: str, amount: int) -> None:
         fund = self.market.fund
         if fund.shares_of(who):
@@ -246,6 +249,9 @@ class Run:
 
     def _minute(self, who: str, amount: int) -> None:
         self._pass(61)
+
+    def _day(self, who: str, amount: int) -> None:
+        self._pass(DAY)
 
     def _stand(self, who: str, amount: int) -> None:
         """Let requests to the pool become due."""
@@ -512,10 +518,13 @@ IDEAS = tuple(
     open 0 -100, provide 2 250, close 0, stand, open 0 -100, execute_provide 2, close 0
     provide 2 9000, stand, execute_provide 2, open 0 2500, remove 2 1, stand, execute_remove 2
     stake 2 100, request_unstake 2, liquidate 1, cancel_unstake 2
+    stake 2 9000, minute, poke 0 5
+    stake 2 9000, day, enter 2, liquidate 1, poke 0 5
     open 0 -100, unwind, close 0
     open 0 100, unwind, close 0
     open 0 60, deleverage 0 1, close 0
     open 0 60, deleverage 0 2, close 0
+    open 0 -1, deleverage 0 2, close 0
     provide 2 250, stand, execute_provide 2, deleverage 0 1, remove 2 1, stand, execute_remove 2
     open 0 60, open 1 20, realise 0, withdraw 0 1, close 1, close 0
     deposit_assets 0 60, open 0 60, open 1 -60, withdraw 1 1, settle_debt 2, close 0

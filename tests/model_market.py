@@ -130,7 +130,7 @@ class Market:
         self._move(who, *self.pool.execute_remove(who, at=self.at))
 
     def stake(self, who: str, quote: int) -> None:
-        self.fund.stake(who, quote)
+        self.fund.stake(who, quote, at=self.at)
         self._move(who, -quote)
 
     def unstake(self, who: str) -> None:
@@ -207,7 +207,8 @@ class Market:
         return escrow + mul_div_down(equity, shares, pool.total_shares)
 
     def _stake(self, who: str) -> int:
-        return self.fund.worth(who) + self.fund.request_of(who).worth
+        fund = self.fund
+        return fund.worth(who) + fund.request_of(who).worth + fund.entry_of(who).worth
 
     def flatten(self, accounts: Sequence[str]) -> None:
         """Close all their positions on the curve, as far as the venue lets them."""

@@ -125,7 +125,7 @@ class Recovery(RuleBasedStateMachine):
     def squeeze(self, how: int) -> None:
         """Let the heavy side gain until the pool runs low, and deleverage it."""
         twins = self.twins
-        if twins.venue.skew and squeeze(twins, lambda: low(twins), LIMITS):
+        if twins.venue.exposure and squeeze(twins, lambda: low(twins), LIMITS):
             reached["pool low"] += 1
             self._batch(LOW_POOL, how)
 

@@ -97,8 +97,8 @@ def batch_of(twins: Watching, cause: int) -> Batch:
         equity = twins.pool.equity(price_wad, at=twins.now)
         share = venue.terms.skew_share_wad
         carried = div_floor(max(equity, 0) * twins.divisor * share, WAD * price_wad)
-        wanted = max(0, abs(venue.skew) - carried)
-        loss, failed, skew = 0, -wanted if venue.skew > 0 else wanted, 0
+        wanted = max(0, abs(venue.exposure) - carried)
+        loss, failed, skew = 0, -wanted if venue.exposure > 0 else wanted, 0
     else:
         loss, failed = venue.queue(cause == FAILED_LONGS)
         failed = failed if cause == FAILED_LONGS else -failed
@@ -133,15 +133,19 @@ def listed_by_keeper(twins: Watching, cause: int) -> tuple[Batch, Deleveraging]:
         for who in twins.traders
     ]
     batch = batch_of(twins, cause)
-    kept = venue.margins.required
-    return batch, deleverage(batch, positions, lambda size: Quote(kept(size, price_wad)[1]))
+
+    def kept(size: int) -> Quote:
+        """Maintenance, and a unit that closing the rest may lose to rounding."""
+        return Quote(venue.margins.required(size, price_wad)[1] + 1)
+
+    return batch, deleverage(batch, positions, kept)
 
 
 def low(twins: Watching) -> bool:
     """Return whether the pool is so low that anyone may deleverage the heavy side."""
     venue, price_wad = twins.venue, twins.price_wad
     equity = twins.pool.equity(price_wad, at=twins.now)
-    least = venue.terms.low_share_wad * abs(venue.skew) * price_wad
+    least = venue.terms.low_share_wad * abs(venue.exposure) * price_wad
     return equity * WAD * twins.divisor < least
 
 
@@ -170,12 +174,12 @@ class Standing:
             fell = before.equity - after.equity
             assert cut.loss <= fell <= cut.loss + 1, (cut, fell)
             if cut.loss:
-                assert after.equity >= after.maintenance - 1 >= -1
+                assert after.equity >= after.maintenance
         solvent = sum(abs(each.delta) for each in self.before.values() if each.equity > 0)
         wanted = abs(self.batch.failed_size) - self.batch.pool_size
         assert given_up == min(wanted, solvent)
-        moved = self.twins.venue.account(self.twins.pool.address).size - self.stop
-        assert abs(moved) == (0 if self.cause == LOW_POOL else given_up)
+        moved = abs(self.twins.venue.account(self.twins.pool.address).size - self.stop)
+        assert moved == given_up
         if self.cause != LOW_POOL:
             assert self.twins.venue.queue(self.cause == FAILED_LONGS) == (0, 0)
 
@@ -231,8 +235,8 @@ def abandon(twins: Twins, cause: int, *, after_cuts: bool) -> None:
 
 
 def squeeze(twins: Twins, enough: Callable[[], bool], limits: tuple[int, int]) -> bool:
-    """Move the price the way the skew gains until it is enough; return whether it is."""
-    rises = twins.venue.skew > 0
+    """Move the price the way the pool loses until it is enough; return whether it is."""
+    rises = twins.venue.exposure > 0
     for _ in range(40):
         if enough():
             return True

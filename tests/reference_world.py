@@ -415,11 +415,18 @@ class Twins:
             lambda: self.fund.donate(quote),
         )
 
-    def stake(self, who: str, quote: int, min_shares: int = 0) -> bool:
+    def stake(self, who: str, quote: int) -> bool:
         return self.call(
             "stake",
-            lambda: self.world.fund.stake(quote, min_shares, sender=who),
-            lambda: self.fund.stake(who, quote, min_shares),
+            lambda: self.world.fund.stake(quote, sender=who),
+            lambda: self.fund.stake(who, quote, at=self.now),
+        )
+
+    def enter(self, who: str, by: str | None = None) -> bool:
+        return self.call(
+            "enter",
+            lambda: self.world.fund.enter(who, sender=by or who),
+            lambda: self.fund.enter(who, at=self.now),
         )
 
     def request_unstake(self, who: str, shares: int) -> bool:
@@ -619,8 +626,8 @@ class Twins:
         for name, tranche in (("_staked", fund.staked), ("_pending", fund.pending)):
             stored = tuple(words.word(name, offset=i) for i in range(3))
             assert stored == (tranche.quote, tranche.shares, tranche.generation), name
-        assert words.word("allotment", venue) == fund.allotment[venue]
-        assert words.word("drawn", venue) == fund.drawn.get(venue, 0)
+        limits = fund.allotment[venue], fund.drawn.get(venue, 0)
+        assert halves(words.word("_limits", venue)) == limits
         for owner in (*self.traders, fund.address):
             claim = tuple(words.word("_claims", owner, i) for i in range(2))
             assert claim == tuple(fund.claims.get(owner, (0, 0))), owner
@@ -631,6 +638,9 @@ class Twins:
                 if expected is None
                 else (*expected.given, *expected.claim, expected.value, expected.requested_at)
             ), owner
+            entry = tuple(words.word("_entries", owner, i) for i in range(4))
+            coming = fund.entries.get(owner)
+            assert entry == ((0,) * 4 if coming is None else (*coming.claim, *coming[1:])), owner
 
     def _compare_tokens(self) -> None:
         """Held = sum of accounts + pool + fund, in the model; the same tokens on chain."""
@@ -657,6 +667,7 @@ class Twins:
             assert views.shares_of(owner) == self.fund.shares_of(owner)
             assert views.worth(owner) == self.fund.worth(owner)
             assert plain(views.request_of(owner)) == tuple(self.fund.request_of(owner))
+            assert plain(views.entry_of(owner)) == tuple(self.fund.entry_of(owner))
         assert views.uncollected() == self.fund.uncollected()
         assert views.available(self.venue.address) == self.fund.available(self.venue.address)
         accounts, state, reserves, ledgers = self.reader.stored(

@@ -377,6 +377,16 @@ def skew() -> int256:
 
 
 @internal
+@view
+def exposure() -> int256:
+    """
+    @dev Net size of all but the backstop: the pool is the other side of it, and loses its part of
+         every move of the price. The skew also counts the backstop, which is the pool's.
+    """
+    return self.skew() - words.high_of(self.accounts[POOL].position)
+
+
+@internal
 def resize(size_before: int256, size_after: int256, entry_change: int256):
     """
     @dev Open interest and open cost follow an account's size and entry.

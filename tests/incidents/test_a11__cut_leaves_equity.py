@@ -26,5 +26,5 @@ def test_a11__thin_account__keeps_its_maintenance() -> None:
     assert w.venue.deleverage(1, [thin, fat])
     after = w.venue.margin(thin, w.price())
     assert after.delta == -w.assets(10)  # leverage 30 drained to 5 of what it had
-    assert 0 < after.maintenance - 1 <= after.equity < w.quotes("0.3")
+    assert 0 < after.maintenance <= after.equity < w.quotes("0.3")
     assert w.venue.margin(fat, w.price()).delta == -w.assets(100)

@@ -19,7 +19,10 @@ def stakers(w: World) -> tuple[str, str]:
     both = w.actor("optioner"), w.actor("stayer")
     for each in both:
         w.quote.approve(w.fund.address, MAX_UINT, sender=each)
-        w.fund.stake(w.quotes(WHOLE), 0, sender=each)
+        w.fund.stake(w.quotes(WHOLE), sender=each)
+    w.pass_time(w.fund.ENTRY_DELAY())
+    for each in both:
+        w.fund.enter(each)
     return both
 
 

@@ -273,6 +273,20 @@ def test_verify__second_venue__found(world):
     ]
 
 
+def test_verify__premium_cap_over_the_penalty__found(world, monkeypatch):
+    from scripts import verify_deployment
+
+    terms = dict(world.at("LiquidationRules").terms().dict())
+    monkeypatch.setattr(
+        verify_deployment,
+        "failing_pays",
+        lambda cap, penalty: (cap, penalty) == (terms["premium_cap_wad"], terms["penalty_wad"]),
+    )
+    assert wrong(verify_deployment.verify(world.deployment)) == [
+        "WRONG  LiquidationRules   not true: premium cap within the penalty"
+    ]
+
+
 def test_verify__limits_changed__found(world):
     from scripts import calls, terms, verify_deployment
 
@@ -559,16 +573,42 @@ def staked(world):
     account, token = world.account(DEPOSITOR), world.at("Quote")
     calls.send(account, token.mint, account, 1_500 * 10**6, doing="the tokens")
     stake.check(world.deployment, account, 1_000 * 10**6)
-    shares = stake.stake(world.deployment, account, 1_000 * 10**6, 10**15)
-    assert shares == 1_000 * 10**12
+    stake.stake(world.deployment, account, 1_000 * 10**6)
     return world, account
 
 
-def test_stake__request_wait_and_unstake__paid(staked, monkeypatch, capsys):
+@pytest.fixture
+def entered(staked, monkeypatch):
+    """Such a stake a day later."""
     from scripts import stake
 
     world, account = staked
     monkeypatch.setattr(stake, "current", lambda: world.deployment)
+    world.pass_time(DAY_SECS)
+    stake.enter()
+    assert world.at("InsuranceFund").shares_of(account) == 1_000 * 10**12
+    return world, account
+
+
+def test_stake__before_its_entry__said_in_plain_words(staked):
+    from scripts import stake
+    from scripts.calls import ScriptError
+
+    world, account = staked
+    here = world.deployment
+    assert any("Coming   1,000 tUSDC" in line for line in stake.lines(here, account))
+    with pytest.raises(ScriptError, match="the stake may enter at 20"):
+        stake.check_enter(here, account)
+    with pytest.raises(ScriptError, match="has a stake that has not entered"):
+        stake.check(here, account, 10**6)
+    with pytest.raises(ScriptError, match="has no stake that has not entered"):
+        stake.check_enter(here, world.account(9))
+
+
+def test_stake__request_wait_and_unstake__paid(entered, capsys):
+    from scripts import stake
+
+    world, account = entered
     stake.request("400")
     assert "asks to leave with 400 tUSDC" in capsys.readouterr().out
     assert any("Leaving  400 tUSDC" in line for line in stake.lines(world.deployment, account))
@@ -581,11 +621,11 @@ def test_stake__request_wait_and_unstake__paid(staked, monkeypatch, capsys):
     assert "Staked   600 tUSDC" in capsys.readouterr().out
 
 
-def test_stake__what_cannot_work__said_in_plain_words(staked):
+def test_stake__what_cannot_work__said_in_plain_words(entered):
     from scripts import calls, stake
     from scripts.calls import ScriptError
 
-    world, account = staked
+    world, account = entered
     here, fund = world.deployment, world.at("InsuranceFund")
     with pytest.raises(ScriptError, match="has only 500 tUSDC"):
         stake.check(here, account, 501 * 10**6)

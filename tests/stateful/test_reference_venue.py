@@ -73,6 +73,8 @@ class Markets(Recovery):
         if insurance != 1:
             twins.stake(twins.traders[0], (insurance + 1) * self.lot // 7)
             twins.stake(twins.traders[1], self.lot + 1)
+            twins.wait(86_400)
+            twins.enter(twins.traders[1], by=twins.traders[0])  # the other may, later
             twins.request_unstake(twins.traders[1], twins.fund.shares_of(twins.traders[1]) // 2)
         for i, size in enumerate(sizes):
             margin = abs(size) // 4 + 3
@@ -257,8 +259,20 @@ class Markets(Recovery):
                 twins.cancel_request(me)
         elif what != "stake" and fund.staked.worth_of(shares):
             twins.request_unstake(me, shares)
-        elif fund.preview_stake(percent * self.lot // 3 + 1):
+        if what == "stake":
+            self._stake(who, percent)
+
+    def _stake(self, who: int, percent: int) -> None:
+        """Stake, or let a stake enter when it may, or too early."""
+        twins, me = self.twins, self.twins.traders[who]
+        enters_at = twins.fund.entry_of(me).enters_at
+        if not enters_at:
             twins.stake(me, percent * self.lot // 3 + 1)
+        elif percent % 2 or self.patient():
+            if percent > 20 and enters_at > twins.now:
+                twins.wait(enters_at - twins.now + percent)
+            if twins.now >= enters_at or self.patient():
+                twins.enter(me, by=twins.traders[percent % 4])
 
     # The owner
 

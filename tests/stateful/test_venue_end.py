@@ -66,7 +66,7 @@ class Ends(RuleBasedStateMachine):
     def _end(self, chance: random.Random, *, by_insolvency: bool) -> None:
         twins = self.twins
         if (
-            twins.venue.skew > 0
+            twins.venue.exposure > 0
             and by_insolvency
             and squeeze(twins, lambda: insolvent(twins), LIMITS)
         ):

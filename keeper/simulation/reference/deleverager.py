@@ -37,7 +37,8 @@ class Deleverager(VenueWindUp):
         if listing and owners:
             batch = self._with_listed(batch, owners, at)
         if batch.listed == batch.open_interest:
-            if self.chunks[batch.chunks_cut] == tuple(owners):
+            whole = listing and batch.chunks == 1
+            if whole or self.chunks[batch.chunks_cut] == tuple(owners):
                 batch = self._with_cut(batch, owners, at)
             else:
                 require(listing, "venue: another chunk is next")
@@ -83,14 +84,14 @@ class Deleverager(VenueWindUp):
         return batch._replace(side=side, loss=waiting.quote, failed=waiting.size, wanted=wanted)
 
     def _of_low_pool(self, batch: Batch, at: int) -> Batch:
-        """Want what leaves |K| = max(0, E) * skew share / S, down."""
-        skew, price_wad, divisor = self.skew, batch.price_wad, self.curve.price_divisor
+        """Want what leaves |X| = max(0, E) * skew share / S, down."""
+        exposure, price_wad, divisor = self.exposure, batch.price_wad, self.curve.price_divisor
         equity = self._pool_equity(price_wad, self._indices(), at)
-        least = self.terms.low_share_wad * abs(skew) * price_wad
+        least = self.terms.low_share_wad * abs(exposure) * price_wad
         require(equity * WAD * divisor < least, "venue: pool carries its skew")
         share = self.terms.skew_share_wad
         carried = div_floor(max(equity, 0) * divisor * share, WAD * price_wad)
-        return batch._replace(side=1 if skew > 0 else -1, wanted=abs(skew) - carried)
+        return batch._replace(side=1 if exposure > 0 else -1, wanted=abs(exposure) - carried)
 
     def _stand_still(self, batch: Batch, running: bool, at: int) -> None:
         """Let the batch go on in another call, and the venue wait for it."""
@@ -124,7 +125,8 @@ class Deleverager(VenueWindUp):
             batch = _with_account(batch, size, equity)
             batch = batch._replace(last_owner=owner, last_size=size, last_equity=equity)
         require(batch.listed <= batch.open_interest, "venue: wrong order")
-        self.chunks[batch.chunks] = tuple(owners)
+        if batch.chunks or batch.listed != batch.open_interest:
+            self.chunks[batch.chunks] = tuple(owners)
         return batch._replace(chunks=batch.chunks + 1)
 
     def _standing(self, owner: str, batch: Batch, at: int) -> tuple[int, int]:
@@ -135,7 +137,7 @@ class Deleverager(VenueWindUp):
     # The cuts
 
     def _with_cut(self, batch: Batch, owners: Sequence[str], at: int) -> Batch:
-        given_up, cost = 0, 0
+        given_up = 0
         for owner in owners:
             size, equity = self._standing(owner, batch, at)
             over = size * batch.kept_equity - batch.kept_size * equity
@@ -148,9 +150,9 @@ class Deleverager(VenueWindUp):
             loss = self._loss(batch, size, equity, cut)
             batch = batch._replace(left=batch.left - loss)
             given_up += cut
-            cost += self._cut(owner, cut * batch.side, loss, batch.price_wad, at)
-        if batch.cause != LOW_POOL and given_up:
-            self._move_to_backstop(given_up * batch.side, -cost, at)
+            self._cut(owner, cut * batch.side, loss, batch.price_wad, at)
+        if given_up:
+            self._move_to_backstop(given_up * batch.side, batch.price_wad, at)
         return batch._replace(given_up=batch.given_up + given_up, chunks_cut=batch.chunks_cut + 1)
 
     def _loss(self, batch: Batch, size: int, equity: int, cut: int) -> int:
@@ -158,10 +160,10 @@ class Deleverager(VenueWindUp):
             return 0
         due = mul_div_up(batch.loss, cut, batch.failed)
         kept = self.margins.required(size - cut, batch.price_wad)[1]
-        return min(due, batch.left, positive_part(equity - kept))
+        return min(due, batch.left, positive_part(equity - kept - 1))
 
-    def _cut(self, owner: str, size: int, loss: int, price_wad: int, at: int) -> int:
-        """Close `size` of the account at the index, less the loss; return what that cost it."""
+    def _cut(self, owner: str, size: int, loss: int, price_wad: int, at: int) -> None:
+        """Close `size` of the account at the index, less the loss."""
         before = self._settled(owner, at)[0]
         cost = self.margins.value_up(-size, price_wad)
         after, realised = changed(before, -size, cost, 0)
@@ -171,11 +173,10 @@ class Deleverager(VenueWindUp):
             quote=after.quote + realised - loss, funding_index_wad=self._index(after.size)
         )
         self._store(owner, after, at)
-        return cost
 
-    def _move_to_backstop(self, size: int, cost: int, at: int) -> None:
+    def _move_to_backstop(self, size: int, price_wad: int, at: int) -> None:
         before = self._settled(self.pool.address, at)[0]
-        after = taken_over(before, size, cost)
+        after = taken_over(before, size, self.margins.value_up(size, price_wad))
         after = after._replace(funding_index_wad=self._index(after.size))
         self._resize(before.size, after.size, after.entry - before.entry)
         self._store(self.pool.address, after, at)

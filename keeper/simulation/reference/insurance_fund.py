@@ -2,10 +2,10 @@
 """
 Staked first-loss capital behind one or more venues (`InsuranceFund.vy`), raw quote units.
 
-Two tranches, staked and pending (behind requests to leave): losses are shared in proportion,
-revenue is the staked one's alone. Claims on a tranche of `quote` and `shares` for an amount are
-amount * (shares + V) / (quote + 1), the worth of claims is claims * (quote + 1) / (shares + V),
-both down; a stake also pays for what venues owe.
+Two tranches, staked and pending (stakes of less than a day, requests to leave): losses are shared
+in proportion, revenue is the staked one's alone. Claims on a tranche of `quote` and `shares` for
+an amount are amount * (shares + V) / (quote + 1), the worth of claims is claims * (quote + 1) /
+(shares + V), both down; who enters the staked one also pays for what venues owe.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ SPLIT: Final = 10**6  # old claims for a new one
 MAX_SPLITS: Final = 12
 MAX_QUOTE: Final = 2**104
 MAX_VENUES: Final = 8
+ENTRY_DELAY_SECS: Final = 86_400
 
 
 class Paying(Protocol):
@@ -81,6 +82,22 @@ class Pending(NamedTuple):
     requested_at: int
 
 
+class Coming(NamedTuple):
+    """A stake that has not entered."""
+
+    claim: Claim  # on the pending tranche
+    value: int  # at the stake
+    staked_at: int
+
+
+class Entry(NamedTuple):
+    """Such a stake as views show it (`IInsuranceFund.Entry`)."""
+
+    value: int = 0
+    worth: int = 0
+    enters_at: int = 0
+
+
 class Request(NamedTuple):
     """A request as views show it (`IInsuranceFund.Request`)."""
 
@@ -112,6 +129,7 @@ class InsuranceFund:
     pending: Tranche = field(default_factory=Tranche)
     claims: dict[str, Claim] = field(default_factory=dict)
     requests: dict[str, Pending] = field(default_factory=dict)
+    entries: dict[str, Coming] = field(default_factory=dict)
     venues: list[Paying] = field(default_factory=list)
     allotment: dict[str, int] = field(default_factory=dict)
     drawn: dict[str, int] = field(default_factory=dict)
@@ -143,13 +161,33 @@ class InsuranceFund:
 
     # Stakers
 
-    def stake(self, sender: str, quote: int, min_shares: int = 0) -> int:
-        """Put quote at risk and return the shares for it, down."""
-        return self._stake(sender, quote, min_shares)
+    def stake(self, sender: str, quote: int, *, at: int) -> None:
+        """Put quote at risk; it earns once it has entered."""
+        require(sender not in self.entries, "fund: entry is open")
+        self._require_room(quote)
+        claim = Claim(self.pending.shares_for(quote), self.pending.generation)
+        self.pending.quote += quote
+        self.pending.shares += claim.shares
+        self.entries[sender] = Coming(claim, quote, at)
+
+    def enter(self, staker: str, *, at: int) -> int:
+        """Turn a stake of a day ago into shares, and return them, down; anyone may."""
+        require(staker in self.entries, "fund: no entry")
+        entry = self.entries[staker]
+        require(at >= entry.staked_at + ENTRY_DELAY_SECS, "fund: entry is too recent")
+        owed = self.uncollected()
+        del self.entries[staker]
+        quote = self._taken(entry.claim, entry.value)
+        shares = self.staked.shares_for(quote, owed)
+        self._add(staker, quote, shares)
+        return shares
 
     def donate(self, quote: int) -> None:
         """Add capital for nobody; anyone may."""
-        self._stake(self.address, quote, 0)
+        self._require_room(quote)
+        shares = self.preview_stake(quote)
+        require(shares > 0, "fund: zero shares")
+        self._add(self.address, quote, shares)
 
     def request_unstake(self, sender: str, shares: int, *, at: int) -> int:
         """Give up shares for a claim of their value, and return that, down."""
@@ -196,7 +234,7 @@ class InsuranceFund:
         require(self.allotment.get(address, 0) > 0, "fund: venue not registered")
         received = venue.pay_fund(self.address)
         require(received > 0, "fund: nothing to collect")
-        require(self.held + received <= MAX_QUOTE, "fund: too much quote")
+        self._require_room(received)
         drawn = self.drawn.get(address, 0)
         self.drawn[address] = drawn - min(drawn, received)
         self.staked.quote += received
@@ -216,7 +254,7 @@ class InsuranceFund:
     def register(self, sender: str, venue: Paying, allotment: int) -> None:
         """Let a venue draw so much more than it brought in; zero strikes it off. Owner only."""
         require(sender == self.owner, NOT_OWNER)
-        before = self.allotment.get(venue.address, 0)
+        before, allotment = self.allotment.get(venue.address, 0), min(allotment, MAX_QUOTE)
         if before == 0 and allotment > 0:
             require(len(self.venues) < MAX_VENUES, "fund: too many venues")
             self.venues.append(venue)
@@ -235,12 +273,12 @@ class InsuranceFund:
     def uncollected(self) -> int:
         """Return what venues owe, each believed up to its tokens and its allotment."""
         return sum(
-            min(each.fund_claim, each.quote_held + min(self.allotment[each.address], MAX_QUOTE))
+            min(each.fund_claim, each.quote_held + self.allotment[each.address])
             for each in self.venues
         )
 
     def preview_stake(self, quote: int) -> int:
-        """Return the shares that `stake` would give now, down."""
+        """Return the shares that a stake which enters now would be given, down."""
         return self.staked.shares_for(quote, self.uncollected())
 
     def shares_of(self, owner: str) -> int:
@@ -260,32 +298,41 @@ class InsuranceFund:
         return Request(
             shares=request.given.as_of(self.staked.generation),
             value=request.value,
-            worth=min(request.value, self.pending.worth_of(self._claim_of(request))),
+            worth=self._claim_worth(request.claim, request.value),
             opens_at=opens_at,
             expires_at=opens_at + self.unstake_window_secs,
         )
 
-    def _claim_of(self, request: Pending) -> int:
-        return request.claim.as_of(self.pending.generation)
+    def entry_of(self, owner: str) -> Entry:
+        """Return the owner's stake that has not entered, all zero if there is none."""
+        entry = self.entries.get(owner)
+        if entry is None:
+            return Entry()
+        worth = self._claim_worth(entry.claim, entry.value)
+        return Entry(entry.value, worth, entry.staked_at + ENTRY_DELAY_SECS)
 
-    def _stake(self, owner: str, quote: int, min_shares: int) -> int:
+    def _claim_worth(self, claim: Claim, most: int) -> int:
+        """Return what a claim on the pending tranche is worth, at most what it began with."""
+        return min(most, self.pending.worth_of(claim.as_of(self.pending.generation)))
+
+    def _require_room(self, quote: int) -> None:
         require(quote > 0, "fund: zero amount")
-        shares = self.preview_stake(quote)
-        require(shares > 0, "fund: zero shares")
-        require(shares >= min_shares, "fund: under minimum shares")
-        self._add(owner, quote, shares)
-        return shares
+        require(self.held + quote <= MAX_QUOTE, "fund: too much quote")
 
     def _add(self, owner: str, quote: int, shares: int) -> None:
-        require(self.held + quote <= MAX_QUOTE, "fund: too much quote")
         self.claims[owner] = Claim(self.shares_of(owner) + shares, self.staked.generation)
         self.staked.quote += quote
         self.staked.shares += shares
 
     def _take_request(self, sender: str) -> int:
-        """End a request and take its worth out; what rounding leaves is the stakers'."""
-        quote = self.request_of(sender).worth
-        self.pending.shares -= self._claim_of(self.requests.pop(sender))
+        """End a request and take its worth out of the pending tranche."""
+        request = self.requests.pop(sender)
+        return self._taken(request.claim, request.value)
+
+    def _taken(self, claim: Claim, most: int) -> int:
+        """Take out what a claim is worth; what rounding leaves is the stakers'."""
+        quote = self._claim_worth(claim, most)
+        self.pending.shares -= claim.as_of(self.pending.generation)
         self.pending.quote -= quote
         if self.pending.shares == 0:
             self.staked.quote += self.pending.quote

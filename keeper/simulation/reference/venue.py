@@ -195,8 +195,8 @@ class Venue(VenueRecovery):
         return self._pool_value(price_wad, self._indices_now(at), at)
 
     def pool_equity_required(self, price_wad: int) -> int:
-        """Return |K| * S / skew share, quote, up."""
-        return self._equity_required(abs(self.skew), price_wad)
+        """Return |net size of accounts| * S / skew share, quote, up."""
+        return self._equity_required(abs(self.exposure), price_wad)
 
     # What a trade and a withdrawal must satisfy
 

@@ -270,6 +270,11 @@ class VenueLedger:
         return self.longs - self.shorts
 
     @property
+    def exposure(self) -> int:
+        """Net size of all but the backstop: the pool is the other side of it."""
+        return self.skew - self.account(self.pool.address).size
+
+    @property
     def owners(self) -> tuple[str, ...]:
         """All who ever had an account, the backstop included once it took a position."""
         return tuple(self._accounts)

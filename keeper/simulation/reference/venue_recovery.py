@@ -17,7 +17,7 @@ from keeper.simulation.reference.position import Account, changed
 from keeper.simulation.reference.reverted import atomic, require
 from keeper.simulation.reference.terms import Terms
 from keeper.simulation.reference.venue_ledger import Waiting, Window
-from keeper.units import BPS, WAD, div_floor, mul_div_down, positive_part
+from keeper.units import BPS, WAD, div_floor, mul_div_down, mul_div_up, positive_part
 
 DAY = 86_400  # seconds
 WINDOW = 600  # seconds, in which the flow of liquidations drains
@@ -208,7 +208,7 @@ class VenueRecovery(Deleverager):
         self._store(owner, account._replace(quote=account.quote + quote), at)
 
     def _queue(self, size: int, deficit: int, price_wad: int, at: int) -> None:
-        """Queue a loss; one that is no dust beside open interest makes withdrawals wait."""
+        """Queue a loss; one, or a sum, that is no dust beside open interest gates withdrawals."""
         before = self.queue(size > 0)
         waiting = Waiting(before.quote + deficit, before.size + abs(size))
         if size > 0:
@@ -216,7 +216,8 @@ class VenueRecovery(Deleverager):
         else:
             self.failed_shorts = waiting
         notional = self.margins.value_up(self.longs + self.shorts, price_wad)
-        if deficit * BPS >= notional * DUST_BPS:
+        least = mul_div_up(notional, DUST_BPS, BPS)
+        if deficit >= least or before.quote < least <= before.quote + deficit:
             self.gated_until = at + GATE_SECS
             self.stage, self.priceless = GATED, False
 

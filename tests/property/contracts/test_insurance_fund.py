@@ -15,7 +15,7 @@ WEALTH = 10**30
 amounts = st.integers(0, 27).flatmap(lambda e: st.integers(1, 10**e))
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["stake", "request", "cancel", "unstake", "donate"]),
+        st.sampled_from(["stake", "enter", "request", "cancel", "unstake", "donate"]),
         st.integers(0, 1),
         amounts,
         st.integers(1, 100),
@@ -40,8 +40,11 @@ def act(fund, what, who, quote, percent):
     """Do it if it can be done."""
     open_at = fund.request_of(who)[3]
     shares = fund.shares_of(who) * percent // 100
-    if what == "stake" and fund.preview_stake(quote):
-        fund.stake(quote, 0, sender=who)
+    enters_at = fund.entry_of(who).enters_at
+    if what == "stake" and not enters_at:
+        fund.stake(quote, sender=who)
+    elif what == "enter" and enters_at:
+        enter(fund, who)
     elif what == "donate" and fund.preview_stake(quote):
         fund.donate(quote, sender=who)
     elif what == "request" and not open_at and fund.worth(who) * percent // 100 > 1:
@@ -54,8 +57,22 @@ def act(fund, what, who, quote, percent):
             fund.unstake(0, sender=who)
 
 
+def enter(fund, who):
+    """Wait as long as one must, and enter."""
+    boa.env.time_travel(seconds=max(0, fund.entry_of(who).enters_at - boa.env.timestamp))
+    fund.enter(who)
+
+
+def enter_with(fund, who, quote):
+    """Stake and enter."""
+    fund.stake(quote, sender=who)
+    enter(fund, who)
+
+
 def leave(fund, who):
     """Take everything out."""
+    if fund.entry_of(who).enters_at:
+        enter(fund, who)
     if fund.request_of(who)[3]:
         fund.cancel_request(sender=who)
     if fund.worth(who):
@@ -69,7 +86,7 @@ def test_round_trips__any_sequence__no_profit_and_no_harm(w, stake, loss, steps)
     with boa.env.anchor():
         passive, *others = w.actors[:3]
         fund, quote = w.fund, w.quote
-        fund.stake(stake, 0, sender=passive)
+        enter_with(fund, passive, stake)
         fund.cover(stake * loss // 10_000, sender=w.venue.address)  # any price per share
         before = sum(quote.balanceOf(each) for each in others)
         for what, who, amount, percent in steps:
@@ -90,10 +107,10 @@ def test_inflation__donation_or_tokens_sent__costs_the_attacker_not_the_victim(
         target, attacker, _ = w.actors[:3]
         fund, quote = w.fund, w.quote
         before = quote.balanceOf(attacker)
-        fund.stake(first, 0, sender=attacker)
+        enter_with(fund, attacker, first)
         fund.donate(gift, sender=attacker)
         quote.transfer(fund.address, sent, sender=attacker)
-        fund.stake(victim, 0, sender=target)
+        enter_with(fund, target, victim)
         assert fund.worth(target) >= victim - 1
         leave(fund, attacker)
         assert quote.balanceOf(attacker) <= before - gift - sent
@@ -110,8 +127,8 @@ def test_cover__any_draws__within_the_allotment_and_shared(w, allotment, draws, 
         passive, leaver, _ = w.actors[:3]
         fund, venue = w.fund, w.venue.address
         fund.register(venue, allotment)
-        fund.stake(stake, 0, sender=passive)
-        fund.stake(stake, 0, sender=leaver)
+        enter_with(fund, passive, stake)
+        enter_with(fund, leaver, stake)
         act(fund, "request", leaver, 0, share)
         before = w.quote.balanceOf(venue)
         for wanted in draws:

@@ -138,12 +138,17 @@ def fund(twins, owner, alice):
     twins.pay_fund(alice)
     twins.stake(alice, 0)
     twins.stake(alice, 2**105)
-    twins.stake(alice, LOT, 2**200)
+    twins.enter(alice)
     twins.unstake(alice)
     twins.cancel_request(alice)
     twins.request_unstake(alice, 0)
     twins.request_unstake(alice, 1)
     assert twins.stake(alice, 1_000)
+    twins.stake(alice, 1)
+    twins.wait(86_399)
+    twins.enter(alice)
+    twins.wait(1)
+    assert twins.enter(alice, by=owner)
     twins.request_unstake(alice, 1)
     assert twins.request_unstake(alice, 500 * 10**6)
     twins.request_unstake(alice, 1)
@@ -157,7 +162,7 @@ def fund(twins, owner, alice):
         twins.fund.staked.quote = 2**90
         boa.env.set_storage(twins.fund.address, twins.words["fund"].slots["_staked"], 2**90)
         twins.world.quote.mint(twins.fund.address, 2**90 - 1_000)
-        twins.stake(alice, 1)
+        twins.donate(alice, 1)
     twins.fund.staked.quote = 1_000
 
 

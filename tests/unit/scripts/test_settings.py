@@ -33,6 +33,14 @@ def test_limits__order__is_that_of_the_struct():
     assert [field.name for field in fields(terms.Limits)] == components("HedgeBook", "limits")
 
 
+def test_venue_terms__as_deployed__failing_does_not_pay():
+    """A premium cap over the penalty pays who buys at a discount and fails on purpose."""
+    for decimals in ((18, 6), (6, 18), (8, 8)):
+        market = terms.venue_terms(*decimals)
+        assert not terms.failing_pays(market.premium_cap_wad, market.penalty_wad)
+        assert terms.failing_pays(market.penalty_wad + 1, market.penalty_wad)
+
+
 def test_read__the_example__names_what_exists():
     found = settings.read(EXAMPLE)
     assert found.doubles() == []

@@ -8,6 +8,7 @@ from typing import Any
 import boa
 import pytest
 
+from tests.reference_world import Storage
 from tests.venue_world import FREE, NO_REWARD, World, world
 
 NOBODY = "0x" + "00" * 19 + "01"
@@ -53,6 +54,48 @@ def test_deleverage__one_call__most_levered_give_up_and_bear_the_loss() -> None:
     assert w.venue.account(w.pool.address).size == w.assets(10)
     assert w.venue.queue(True) == (0, 0)
     assert w.venue.stage() == 0
+
+
+def test_deleverage__one_call__keeps_no_list() -> None:
+    """A list that is cut in the call that brings it is not stored: 22,000 gas."""
+    w, shorts = failed()
+    stored = Storage(w.venue.contract)
+    assert w.venue.deleverage(1, shorts)
+    assert stored.word("chunks", "0x0") == 0
+    w, shorts = failed()
+    stored = Storage(w.venue.contract)
+    assert not w.venue.deleverage(1, shorts[:1])
+    assert stored.word("chunks", "0x0") != 0
+
+
+@pytest.mark.parametrize("what", ["close", "liquidate", "deleverage"])
+def test_deleverage__rest_under_the_minimum_size__can_be_ended_as_any_other(what: str) -> None:
+    """The sum is exact, so a cut may leave less than an account may open. It can only end."""
+    w = world(min_size=10**18, **(FREE | NO_REWARD | {"skew_scale": 10**24, "max_side": 10**21}))
+    long = w.trader("long", quote=11)
+    w.trade(long, "99.5")
+    rest = w.trader("short", quote=70)
+    w.trade(rest, -100)
+    w.set_price("0.8")
+    w.venue.liquidate(long, sender=w.owner)
+    assert w.venue.deleverage(1, [rest])
+    size = w.venue.account(rest).size
+    assert size == -w.assets("0.5")
+    with boa.reverts("venue: under minimum size"):
+        w.trade_raw(rest, -size // 2)
+    if what == "close":
+        w.trade_raw(rest, -size)
+    elif what == "liquidate":
+        w.set_price(200)
+        assert w.venue.liquidate(rest, sender=w.owner) == size
+    else:
+        second = w.trader("second", quote="0.5")
+        w.trade(second, 1)
+        w.set_price("0.0001")
+        w.venue.liquidate(second, sender=w.owner)
+        assert w.venue.deleverage(1, [rest])  # complete with it, so nobody is kept waiting
+    if what != "deleverage":
+        assert w.venue.account(rest).size == 0
 
 
 def test_deleverage__only_a_part_needed__leverage_is_drained_evenly() -> None:
@@ -178,7 +221,7 @@ def test_deleverage__dust__makes_nobody_wait_and_cannot_stop_the_venue() -> None
 
 
 def test_deleverage__pool_runs_low__heavy_side_closes_at_the_index() -> None:
-    """A-14: the skew goes back to the share of pool equity that a trade may reach."""
+    """A-14: what longs hold goes back to the share of pool equity that a trade may reach."""
     w = world(liquidity=400, **(FREE | NO_REWARD | {"skew_scale": 10**24, "max_side": 10**21}))
     longs = [w.trader(name, quote=margin) for name, margin in (("thin", 30), ("fat", 300))]
     for account in longs:
@@ -189,9 +232,10 @@ def test_deleverage__pool_runs_low__heavy_side_closes_at_the_index() -> None:
     profit = [w.venue.margin(each, w.price()).equity for each in longs]
     order = sorted(longs, key=lambda each: w.venue.margin(each, w.price()).equity)
     assert w.venue.deleverage(2, order)
-    skew = w.venue.market(w.price()).skew
-    assert skew == equity * 10**12 * 5 // 10 * 10**8 // int(w.price() // 10**10)  # E / 2 / S
-    assert w.venue.account(w.pool.address).size == 0  # closed against the pool
+    held = sum(w.venue.account(each).size for each in longs)
+    assert held == equity * 10**12 * 5 // 10 * 10**8 // int(w.price() // 10**10)  # E / 2 / S
+    assert w.venue.account(w.pool.address).size == w.assets(180) - held
+    assert w.venue.market(w.price()).skew == w.assets(180)  # nobody can be first at the curve
     for each, was in zip(longs, profit, strict=True):  # at the index, to a unit
         assert was - w.venue.margin(each, w.price()).equity in (0, 1)
     with boa.reverts("venue: pool carries its skew"):

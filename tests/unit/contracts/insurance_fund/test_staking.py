@@ -69,7 +69,9 @@ def staker(w: World, name: str, whole: float | str = 0) -> str:
     account = w.actor(name)
     w.quote.approve(w.fund.address, MAX_UINT, sender=account)
     if whole:
-        w.fund.stake(w.quotes(whole), 0, sender=account)
+        w.fund.stake(w.quotes(whole), sender=account)
+        boa.env.time_travel(seconds=DAY)
+        w.fund.enter(account)
     return account
 
 
@@ -92,13 +94,23 @@ def test_stake__first_and_second__shares_in_proportion_and_logged(w) -> None:
     assert w.fund.shares_of(alice) == w.fund.total_shares() == w.quotes(100) * V
     bob = staker(w, "bob")
     assert w.fund.preview_stake(w.quotes(50)) == w.quotes(50) * V
-    assert w.fund.stake(w.quotes(50), w.quotes(50) * V, sender=bob) == w.quotes(50) * V
+    w.fund.stake(w.quotes(50), sender=bob)
     event = w.fund.get_logs()[-1]
-    assert (event.staker, event.payer, event.quote, event.shares, event.uncollected) == (
-        *(bob, bob, w.quotes(50), w.quotes(50) * V),
+    assert (event.staker, event.quote) == (bob, w.quotes(50))
+    assert (event.held_before, event.held_after) == (w.quotes(100), w.quotes(150))
+    assert (event.pending_before, event.pending_after) == (0, w.quotes(50))
+    entry = (w.quotes(50), w.quotes(50), boa.env.timestamp + DAY)
+    assert tuple(w.fund.entry_of(bob)) == entry
+    assert w.fund.shares_of(bob) == w.fund.worth(bob) == 0
+    boa.env.time_travel(seconds=DAY)
+    assert w.fund.enter(bob, sender=alice) == w.quotes(50) * V
+    event = w.fund.get_logs()[-1]
+    assert (event.staker, event.quote, event.shares, event.uncollected) == (
+        *(bob, w.quotes(50), w.quotes(50) * V),
         0,
     )
-    assert (event.held_before, event.held_after) == (w.quotes(100), w.quotes(150))
+    assert (event.pending_before, event.pending_after) == (w.quotes(50), 0)
+    assert tuple(w.fund.entry_of(bob)) == (0, 0, 0)
     assert (event.total_shares_before, event.total_shares_after) == (
         w.quotes(100) * V,
         w.quotes(150) * V,
@@ -109,12 +121,42 @@ def test_stake__first_and_second__shares_in_proportion_and_logged(w) -> None:
 
 def test_stake__bad_amounts__refused(w) -> None:
     alice = staker(w, "alice")
-    with boa.reverts("fund: zero amount"):
-        w.fund.stake(0, 0, sender=alice)
-    with boa.reverts("fund: under minimum shares"):
-        w.fund.stake(1, V + 1, sender=alice)
-    with boa.reverts("fund: too much quote"):
-        w.fund.stake(2**104 + 1, 0, sender=alice)
+    for call in (w.fund.stake, w.fund.donate):
+        with boa.reverts("fund: zero amount"):
+            call(0, sender=alice)
+        with boa.reverts("fund: too much quote"):
+            call(2**104 + 1, sender=alice)
+    with boa.reverts("fund: no entry"):
+        w.fund.enter(alice)
+    w.fund.stake(1, sender=alice)
+    with boa.reverts("fund: entry is open"):
+        w.fund.stake(1, sender=alice)
+    boa.env.time_travel(seconds=DAY - 1)
+    with boa.reverts("fund: entry is too recent"):
+        w.fund.enter(alice)
+
+
+def test_stake__before_its_entry__bears_losses_and_earns_nothing(w) -> None:
+    alice, bob, venue = staker(w, "alice", 100), staker(w, "bob"), owing(w)
+    w.fund.stake(w.quotes(100), sender=bob)
+    draw(w, w.quotes(100))  # half of all
+    assert w.quotes(50) - 1 <= w.fund.entry_of(bob).worth <= w.quotes(50)
+    earn(w, w.quotes(30), venue)
+    assert w.fund.entry_of(bob).worth <= w.quotes(50)
+    boa.env.time_travel(seconds=DAY)
+    w.fund.enter(bob)
+    assert w.quotes(50) - 2 <= w.fund.worth(bob) <= w.quotes(50)
+    assert w.quotes(80) - 2 <= w.fund.worth(alice) <= w.quotes(80) + 1
+
+
+def test_enter__all_of_it_lost__ends_with_nothing(w) -> None:
+    bob = staker(w, "bob")
+    w.fund.stake(w.quotes(100), sender=bob)
+    draw(w, MAX_UINT)
+    boa.env.time_travel(seconds=DAY)
+    assert w.fund.enter(bob) == 0
+    w.fund.stake(w.quotes(100), sender=bob)  # and may begin anew
+    assert w.fund.entry_of(bob).worth == w.quotes(100)
 
 
 def test_stake__before_collect__gains_nothing(w) -> None:
@@ -156,8 +198,10 @@ def test_stake__venue_lies_about_its_debt__believed_up_to_tokens_and_allotment(w
 
 def test_stake__too_little_gas__refused_instead_of_cheap(w) -> None:
     alice = staker(w, "alice", 100)
+    w.fund.stake(1, sender=alice)
+    boa.env.time_travel(seconds=DAY)
     with boa.reverts("fund: too little gas"):
-        w.fund.stake(1, 0, sender=alice, gas=190_000)
+        w.fund.enter(alice, gas=190_000)
 
 
 def test_donate__never_moves_the_price__nobody_owns_it(w) -> None:
