@@ -2,8 +2,9 @@
 """
 `hedgevault`: the keeper's command line.
 
-Exit codes: 0 done; 1 this cycle failed, trying again may help; 2 usage or configuration; 3 a
-person must look. Errors are one line on stderr. Nothing is sent without `--live`.
+Exit codes: 0 done; 1 this cycle failed, trying again may help (a node or the journal is out of
+reach, a disk is full, another keeper works); 2 usage or configuration; 3 a person must look (also
+at a damaged journal). Errors are one line on stderr. Nothing is sent without `--live`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from keeper.deadline import Deadline
 from keeper.delivery import Delivery
 from keeper.doctor import Finding, Mark, examine, examine_sender, worst
 from keeper.endpoint import place_of
-from keeper.errors import ConfigInvalid, Fault, Halt
+from keeper.errors import ConfigInvalid, Fault, Halt, JournalDamaged
 from keeper.explain import Line, recompute
 from keeper.jobs import Job, Jobs
 from keeper.journal import DecisionRow, Journal, TxState
@@ -136,7 +137,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
                 mode="live" if live else "dry run",
                 sender=session.keeper.sender,
                 vaults=list(session.config.vaults),
-                journal=str(session.config.journal_path),
+                journal=session.journal.place,
                 alerts_to=watch.tells,
             )
             jobs.run()
@@ -246,12 +247,10 @@ def explain(
     """Print the sum behind a decision, made again from its recorded inputs."""
     with _one_line():
         settings = load_config(config)
-        if not settings.journal_path.exists():
-            raise ConfigInvalid(f"journal.path: there is no journal at {settings.journal_path}")
-        journal = Journal(settings.journal_path, settings.chain.chain_id)
-        found = journal.find_decisions(decision)
+        with closing(_journal(settings)) as journal:
+            found = journal.find_decisions(decision)
         if not found:
-            raise Fault(f"no decision {decision} in {settings.journal_path}")
+            raise Fault(f"no decision {decision} in {journal.place}")
         ids = {row.decision_id for row in found}
         if len(ids) > 1:
             raise Fault(f"{decision} fits {len(ids)} decisions, give more digits")
@@ -353,7 +352,7 @@ class _Session:
         if live and signer is None:
             raise ConfigInvalid("signer: --live needs a key")
         self.chain = Chain(_node(config), log=self.log)
-        self.journal = Journal(config.journal_path, config.chain.chain_id)
+        self.journal = Journal(config.journal, config.chain.chain_id)
         self.orders = _orders(config, live=live)
         self.keeper = Keeper(
             chain=self.chain,
@@ -371,7 +370,7 @@ class _Session:
 @contextmanager
 def _session(path: Path, *, live: bool) -> Iterator[_Session]:
     config = load_config(path)
-    with exclusive(config.journal_path):
+    with exclusive(config.journal):
         session = _Session(config, live=live)
         try:
             yield session
@@ -400,7 +399,7 @@ def _one_line() -> Iterator[None]:
         yield
     except ConfigInvalid as error:
         _die(USAGE, str(error))
-    except Halt as error:
+    except (Halt, JournalDamaged) as error:
         _die(HALT, str(error))
     except Fault as error:
         _die(FAULT, str(error))
@@ -457,11 +456,16 @@ def _signer(config: Config) -> Signer:
     return signer_from_keystore(folder / section.keystore, folder / section.password_file, chain_id)
 
 
+def _journal(settings: Config) -> Journal:
+    """Return the journal that a keeper has written."""
+    if isinstance(settings.journal, Path) and not settings.journal.exists():
+        raise ConfigInvalid(f"journal.path: there is no journal at {settings.journal}")
+    return Journal(settings.journal, settings.chain.chain_id)
+
+
 def _evidence(settings: Config, first_block: int | None) -> list[VaultEvidence]:
-    if not settings.journal_path.exists():
-        raise ConfigInvalid(f"journal.path: there is no journal at {settings.journal_path}")
+    journal = _journal(settings)
     chain = _chain(settings, timeout_secs=LOGS_TIMEOUT_SECS)
-    journal = Journal(settings.journal_path, settings.chain.chain_id)
     first = settings.first_block if first_block is None else first_block
     try:
         return collect(chain, journal, settings.vaults, first)
@@ -533,7 +537,9 @@ def _redactor(config: Config) -> Redactor:
 def _secrets(config: Config) -> list[str]:
     section, urls = config.signer, config.chain.urls
     key = os.environ.get(section.key_env, "") if section and section.key_env else ""
-    return [*urls, *secrets_of(urls), key.removeprefix("0x")]
+    journal = config.journal
+    password = [] if isinstance(journal, Path) or not journal.password else [journal.password]
+    return [*urls, *secrets_of(urls), key.removeprefix("0x"), *password]
 
 
 def _logger(config: Config, hide: Redactor) -> Any:

@@ -9,6 +9,7 @@ never in it: a key comes from an encrypted keystore or from the environment.
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -28,7 +29,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from sqlalchemy import URL
 
+from keeper.database import database_url
 from keeper.errors import ConfigInvalid
 from keeper.guard import Safety
 from keeper.policy import Policy, policy_fault
@@ -67,6 +70,12 @@ def _file_name(path: Path) -> Path:
     if not path.name:  # the folder itself, which is always there
         raise ValueError("names no file")
     return path
+
+
+def _database(text: str | None) -> str | None:
+    if text is not None:
+        database_url(text)
+    return text
 
 
 UrlText = Annotated[str, AfterValidator(_url)]
@@ -165,9 +174,17 @@ class FeesSection(Section):
 
 
 class JournalSection(Section):
-    """`[journal]`."""
+    """`[journal]`: a SQLite file, or a database by its URL, which may hold a password."""
 
-    path: Path = Path("hedgevault.sqlite")
+    path: Annotated[Path, AfterValidator(_file_name)] = Path("hedgevault.sqlite")
+    url: Annotated[str | None, AfterValidator(_database), Field(repr=False)] = None
+    url_env: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> JournalSection:
+        if len(self.model_fields_set & {"path", "url", "url_env"}) > 1:
+            raise ValueError("give one of path, url and url_env")
+        return self
 
 
 class JobsSection(Section):
@@ -258,6 +275,8 @@ class Config:
     ----------
     lens, vaults
         From the file, or from the deployment it names.
+    journal
+        A file, or the URL of a database.
     first_block
         Where the deployment began; 0 when there is no record of it.
     """
@@ -267,7 +286,7 @@ class Config:
         self.chain, self.fees, self.jobs = file.chain, file.fees, file.jobs
         self.signer, self.log = file.signer, file.log
         self.http, self.alerts = file.http, file.alerts
-        self.journal_path = folder / file.journal.path
+        self.journal = _journal(file.journal, folder)
         self.kill_file = folder / file.safety.kill_file
         self.folder = folder
         deployed, self.first_block = _deployed(file, folder)
@@ -282,6 +301,13 @@ class Config:
         self.vaults = tuple(Address(address) for address in listed)
         self.policy = _policy(file)
         _check_patience(file)
+
+    @property
+    def alerts_path(self) -> Path:
+        """Return the file that hands on what was told, beside the journal when that is a file."""
+        if isinstance(self.journal, Path):
+            return self.journal.with_name(f"{self.journal.name}-alerts")
+        return self.folder / "hedgevault-alerts"
 
     @property
     def safety(self) -> Safety:
@@ -343,6 +369,19 @@ def _policy(file: ConfigFile) -> Policy:
     if age is not None:
         policy = replace(policy, max_price_age_secs=min(age, policy.max_price_age_secs))
     return policy
+
+
+def _journal(section: JournalSection, folder: Path) -> Path | URL:
+    """Return where the journal is; a URL comes from the environment as well."""
+    if section.url_env is None:
+        return folder / section.path if section.url is None else database_url(section.url)
+    text = os.environ.get(section.url_env, "")
+    if not text:
+        raise ConfigInvalid(f"journal.url_env: {section.url_env} is not set")
+    try:
+        return database_url(text)
+    except ValueError as fault:
+        raise ConfigInvalid(f"journal.url_env: {section.url_env} {fault}") from None
 
 
 def _check_patience(file: ConfigFile) -> None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-One keeper a journal: a lock on a file beside it, which the system releases when a process ends.
+One keeper a journal: a lock on a file beside it, or one of PostgreSQL's on a connection of its own.
+
+Either is released by whoever keeps it, the system or the server, when the process ends.
 """
 
 from __future__ import annotations
@@ -11,11 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import sqlalchemy as sa
+from sqlalchemy import URL
+
+from keeper.database import Database, lock_number
 from keeper.errors import ConfigInvalid, Fault
 
 
 @contextmanager
-def exclusive(journal: Path) -> Iterator[None]:
+def exclusive(journal: Path | URL) -> Iterator[None]:
     """
     Hold the journal for this process.
 
@@ -26,6 +32,10 @@ def exclusive(journal: Path) -> Iterator[None]:
     ConfigInvalid
         If the file of the lock cannot be written.
     """
+    if not isinstance(journal, Path):
+        with _on_server(journal):
+            yield
+        return
     path = journal.with_name(f"{journal.name}-lock")  # never removed: that would let two in
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,3 +53,17 @@ def exclusive(journal: Path) -> Iterator[None]:
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
+
+
+@contextmanager
+def _on_server(url: URL) -> Iterator[None]:
+    database = Database(url)
+    try:
+        with database.reading() as db:
+            taken = sa.func.pg_try_advisory_lock(lock_number("keeper"))
+            if not db.execute(sa.select(taken)).scalar_one():
+                raise Fault(f"another keeper works on {database.place}")
+            db.commit()  # the lock is the session's; an open transaction would hold old rows
+            yield
+    finally:
+        database.close()

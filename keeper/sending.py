@@ -24,7 +24,8 @@ from keeper.errors import (
     meaning,
 )
 from keeper.guard import Safety
-from keeper.journal import Journal, Tx, TxState
+from keeper.journal import Journal
+from keeper.lifecycle import Failure, Tx, TxState
 from keeper.plan import Plan, calldata
 from keeper.policy import Policy
 from keeper.reading import Reading, Receipt
@@ -152,9 +153,9 @@ class Sending:
             envelope = self._envelope(tx, reading, nonce)
             deadline.check("signing")
         except Unsendable as refused:
-            return self._fail(tx, str(refused))
+            return self._fail(tx, Failure.REFUSED, str(refused))
         except Fault as fault:
-            self._fail(tx, str(fault))
+            self._fail(tx, Failure.ABANDONED, str(fault))
             raise
         return self._send(tx, signer.sign(envelope), envelope, deadline)
 
@@ -199,7 +200,7 @@ class Sending:
         try:
             deadline.check("sending")
         except Fault as late:
-            self._fail(tx, f"never sent: {late}")
+            self._fail(tx, Failure.ABANDONED, f"never sent: {late}")
             raise
         tx = self._journal.count_send(tx)
         deadline.check("sending")
@@ -207,7 +208,7 @@ class Sending:
             self._chain.send(signed)
         except SendRefused as refused:
             if not (isinstance(refused, NonceTaken) and self._chain.known(signed.tx_hash)):
-                return self._fail(tx, str(refused))
+                return self._fail(tx, Failure.REFUSED, str(refused))
         # ChainUnavailable goes up: the node may have it, so the row stays signed
         tx = self._journal.advance(tx, TxState.ACCEPTED, self._wall())
         return self._await(tx, deadline)
@@ -253,7 +254,7 @@ class Sending:
 
     def _resolve_one(self, tx: Tx, reading: Reading, deadline: Deadline) -> Tx:
         if tx.state is TxState.PLANNED or tx.tx_hash is None:
-            return self._fail(tx, "the keeper stopped before it was signed")
+            return self._fail(tx, Failure.ABANDONED, "the keeper stopped before it was signed")
         receipt = reading.receipts.get(tx.tx_hash)
         if receipt is not None:
             # The answers of a batch may straddle a block: then the snapshot is too old for it.
@@ -264,9 +265,10 @@ class Sending:
             tx = self._journal.advance(tx, TxState.ACCEPTED, self._wall(), detail, succeeded=None)
         if tx.sender != self._sender:
             expired = reading.block.at > tx.plan_deadline
-            return self._fail(tx, "of another key, and its plan expired") if expired else tx
+            why = "of another key, and its plan expired"
+            return self._fail(tx, Failure.ABANDONED, why) if expired else tx
         if tx.sends == 0:
-            return self._fail(tx, "the keeper stopped before it was sent")
+            return self._fail(tx, Failure.ABANDONED, "the keeper stopped before it was sent")
         return self._unmined(tx, reading, deadline)
 
     def _unmined(self, tx: Tx, reading: Reading, deadline: Deadline) -> Tx:
@@ -276,10 +278,12 @@ class Sending:
         if self._chain.known(str(tx.tx_hash)):
             return self._waits(tx, stuck=expired and not taken)
         if taken:
-            return self._missed(tx, reading, "another transaction of this key took its place")
+            why = "another transaction of this key took its place"
+            return self._missed(tx, reading, Failure.SUPERSEDED, why)
         if expired or tx.account_nonce == 0:
             # Expired plans revert. Nonce 0 is renumbered by Ganache and would run again.
-            return self._fail(tx, str(TransactionDropped(str(tx.tx_hash), "not in the pool")))
+            why = str(TransactionDropped(str(tx.tx_hash), "not in the pool"))
+            return self._fail(tx, Failure.DROPPED, why)
         if self._orders.kill_file.exists():
             return tx
         try:
@@ -287,7 +291,7 @@ class Sending:
         except NonceTaken:
             return tx  # by it or by another: the next tick looks
         except Unsendable as refused:
-            return self._missed(tx, reading, f"not sent again: {refused}")
+            return self._missed(tx, reading, Failure.REFUSED, f"not sent again: {refused}")
         except ChainUnavailable as fault:
             self._log.warning("not sent again", tx=tx.tx_hash, error=str(fault))
             return tx
@@ -302,7 +306,7 @@ class Sending:
             self._log.warning("stuck", tx=tx.tx_hash, why="waits in the pool, plan expired")
         return tx
 
-    def _missed(self, tx: Tx, reading: Reading, why: str) -> Tx:
+    def _missed(self, tx: Tx, reading: Reading, failure: Failure, why: str) -> Tx:
         """
         Give a transaction up when it has been missed for some blocks.
 
@@ -311,7 +315,7 @@ class Sending:
         """
         head = reading.block.number
         lost = head - self._journal.absent(tx, head) >= LOST_AFTER_BLOCKS
-        return self._fail(tx, why) if lost else tx
+        return self._fail(tx, failure, why) if lost else tx
 
     def _send_again(self, tx: Tx, deadline: Deadline) -> Tx:
         """Send the same bytes; the caller's snapshot is older than what they do."""
@@ -336,7 +340,7 @@ class Sending:
             return tx
         if receipt.succeeded:
             return self._journal.advance(tx, TxState.FINAL, self._wall())
-        return self._fail(tx, f"reverted: {self._why(tx, receipt)}")
+        return self._fail(tx, Failure.REVERTED, f"reverted: {self._why(tx, receipt)}")
 
     def _mined(self, tx: Tx, receipt: Receipt) -> Tx:
         if tx.state is TxState.MINED:
@@ -359,5 +363,5 @@ class Sending:
             reason = ""
         return meaning(reason)
 
-    def _fail(self, tx: Tx, why: str) -> Tx:
-        return self._journal.advance(tx, TxState.FAILED, self._wall(), why)
+    def _fail(self, tx: Tx, failure: Failure, why: str) -> Tx:
+        return self._journal.advance(tx, TxState.FAILED, self._wall(), why, failure=failure)

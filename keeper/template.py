@@ -57,8 +57,12 @@ key_env = "HEDGEVAULT_KEEPER_KEY"
 # max_gas = 3000000           # a transaction
 # gas_margin_bps = 5000       # over the estimate
 
+# A SQLite file, or PostgreSQL by URL: postgresql://user@host/name. A URL may hold a password; then
+# it stands better in the environment. Tables are made, and brought up to date, at the start.
 [journal]
 # path = "hedgevault.sqlite"
+# url = "postgresql://..."
+# url_env = "HEDGEVAULT_JOURNAL_URL"
 
 [jobs]
 # tick_secs = 15

@@ -57,7 +57,7 @@ def test_template__uncommented__is_the_default(tmp_path):
         .replace(f'address = "{LENS}"', "", 1)
     )
     lines = [
-        line for line in text.splitlines() if not line.startswith(("keystore", "password", "url_"))
+        line for line in text.splitlines() if not line.startswith(("keystore", "password", "url"))
     ]
     path = tmp_path / "h.toml"
     path.write_text("\n".join(lines) + f'\n[[vaults]]\naddress = "{VAULT}"\n')
@@ -141,8 +141,9 @@ def test_explain__damaged_journal__one_line(call, tmp_path):
         db.execute("PRAGMA foreign_keys=OFF")
         db.execute("ALTER TABLE decisions RENAME COLUMN words TO letters")
     result = call("explain")
-    assert result.exit_code == FAULT
+    assert result.exit_code == HALT
     assert result.stderr.startswith("hedgevault: journal ")
+    assert "restore it from a backup" in result.stderr
     assert result.stderr.count("\n") == 1
 
 

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from keeper.config import load_config
+from keeper.database import database_url
 from keeper.errors import ConfigInvalid
 from keeper.signer import signer_from_key, signer_from_keystore
 
@@ -39,9 +40,39 @@ def test_load_config__least__fills_the_rest(load, tmp_path):
     config = load(GOOD)
     assert config.lens == LENS
     assert config.vaults == (VAULT,)
-    assert config.journal_path == tmp_path / "hedgevault.sqlite"
+    assert config.journal == tmp_path / "hedgevault.sqlite"
     assert config.signer is None
     assert config.policy.trigger_bps == 150
+
+
+def test_load_config__journal_by_url__from_file_or_environment(load, monkeypatch, tmp_path):
+    monkeypatch.setenv("WHERE", "postgresql://u:s3cr3t@h/n")
+    for given in ('url = "postgresql://u:s3cr3t@h/n"', 'url_env = "WHERE"'):
+        config = load(f"{GOOD}[journal]\n{given}\n")
+        assert config.journal == database_url("postgresql://u:s3cr3t@h/n")
+        assert config.alerts_path == tmp_path / "hedgevault-alerts"
+        assert "s3cr3t" not in repr(config.file)
+    assert load(GOOD).alerts_path == tmp_path / "hedgevault.sqlite-alerts"
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ('url = "mysql://h/n"', "journal.url: must be of sqlite or postgresql, not mysql"),
+        ('url = "n"', "journal.url: is no database URL"),
+        ('url = "postgresql://h"', "journal.url: names no database"),
+        ('url = "postgresql://h/n"\npath = "p"', "journal: give one of path, url and url_env"),
+        ('path = ""', "journal.path: names no file"),
+        ('url_env = "UNSET_FOR_SURE"', "journal.url_env: UNSET_FOR_SURE is not set"),
+        ('url_env = "WRONG"', "journal.url_env: WRONG is no database URL"),
+    ],
+)
+def test_load_config__journal_mistake__names_the_field(load, monkeypatch, section, words):
+    monkeypatch.setenv("WRONG", "s3cr3t")
+    with pytest.raises(ConfigInvalid) as refused:
+        load(f"{GOOD}[journal]\n{section}\n")
+    assert words in str(refused.value)
+    assert "s3cr3t" not in str(refused.value)
 
 
 def test_load_config__address_without_prefix__the_same_address(load):

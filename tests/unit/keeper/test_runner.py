@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from eth_utils.crypto import keccak
 
 from keeper.chain import Signed
 from keeper.deadline import Deadline
@@ -155,7 +156,8 @@ class Signer:
     def sign(self, envelope):
         self.chain._enter("sign")
         self.envelopes.append(envelope)
-        return Signed(tx_hash=f"0x{envelope.nonce:02x}{len(self.envelopes):062x}", raw=b"raw")
+        raw = f"raw {envelope.nonce} {len(self.envelopes)}".encode()
+        return Signed(tx_hash="0x" + keccak(raw).hex(), raw=raw)
 
 
 class Log:
