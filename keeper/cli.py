@@ -36,7 +36,7 @@ from keeper.errors import ConfigInvalid, Fault, Halt, JournalDamaged
 from keeper.explain import Line, recompute
 from keeper.jobs import Job, Jobs
 from keeper.journal import DecisionRow, Journal, TxState
-from keeper.lock import exclusive
+from keeper.lease import Lease, held
 from keeper.plan import plan_hash
 from keeper.policy import Policy
 from keeper.redaction import Redactor
@@ -56,6 +56,7 @@ FAULT: Final = 1
 USAGE: Final = 2
 HALT: Final = 3
 LOGS_TIMEOUT_SECS: Final = 60.0  # a long history is one answer
+LEASE_SHARE: Final = 0.75  # of a tick without a sign of life, until another takes over in the next
 TEST_PATIENCE_SECS: Final = 15.0  # for a target to take a test
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]
@@ -67,6 +68,9 @@ LastDay = Annotated[
     datetime.datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC.")
 ]
 DEFAULT_CONFIG: Final = Path("hedgevault.toml")
+Standby = Annotated[
+    bool, typer.Option("--standby", help="Watch while another keeper leads, and take over from it.")
+]
 Live = Annotated[bool, typer.Option("--live", help="Send transactions; without it, dry run.")]
 
 app = typer.Typer(
@@ -123,11 +127,12 @@ def init(
 
 
 @app.command()
-def run(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
+def run(config: ConfigPath = DEFAULT_CONFIG, live: Live = False, standby: Standby = False) -> None:
     """Keep the vaults hedged until SIGTERM or SIGINT."""
-    with _one_line(), _session(config, live=live) as session:
+    with _one_line(), _session(config, live=live, standby=standby) as session:
         watch = _watch(session)
         jobs = _jobs(session, watch)
+        session.lease.healthy = lambda: not jobs.late()
         jobs.stop_on_signals()
         jobs.end_process_in_time()
         with watch.over(jobs):
@@ -344,8 +349,8 @@ def report(
 
 
 class _Session:
-    def __init__(self, config: Config, *, live: bool) -> None:
-        self.config = config
+    def __init__(self, config: Config, lease: Lease, *, live: bool) -> None:
+        self.config, self.lease = config, lease
         self.hide = _redactor(config)
         self.log = _logger(config, self.hide)
         signer = _signer(config) if config.signer is not None else None
@@ -359,6 +364,7 @@ class _Session:
             journal=self.journal,
             orders=self.orders,
             signer=signer,
+            lease=lease,
             log=self.log,
         )
 
@@ -368,10 +374,11 @@ class _Session:
 
 
 @contextmanager
-def _session(path: Path, *, live: bool) -> Iterator[_Session]:
+def _session(path: Path, *, live: bool, standby: bool = False) -> Iterator[_Session]:
     config = load_config(path)
-    with exclusive(config.journal):
-        session = _Session(config, live=live)
+    patience_secs = LEASE_SHARE * config.jobs.tick_secs
+    with held(config.journal, patience_secs, standby=standby) as lease:
+        session = _Session(config, lease, live=live)
         try:
             yield session
         finally:

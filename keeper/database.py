@@ -11,9 +11,12 @@ Every fault ends here as one line with the place, what is wrong, and what to do 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import secrets
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +27,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from keeper.errors import ConfigInvalid, JournalDamaged, JournalUnavailable, KeeperError
 from keeper.tables import VERSIONS
 
+PROCESS: Final = f"hedgevault-{socket.gethostname()[:20]}-{os.getpid()}-{secrets.token_hex(4)}"
 LOCK_SECS: Final = 5  # that a write waits for another's
 ANSWER_SECS: Final = 10  # that PostgreSQL may take for one statement
 PARTS: Final = ("sqlite", "postgresql")
@@ -180,9 +184,15 @@ def lock_number(name: str) -> int:
     return int.from_bytes(digest[:8], signed=True)
 
 
-def _engine(url: sa.URL, *, migrating: bool = False) -> sa.Engine:
+def connected_alone(url: sa.URL) -> Callable[[], sa.Connection]:
+    """Return what opens a session of its own, outside any transaction."""
+    engine = _engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    return engine.connect
+
+
+def _engine(url: sa.URL, *, migrating: bool = False, **options: Any) -> sa.Engine:
     if url.get_backend_name() == "postgresql":
-        engine = sa.create_engine(url, pool_pre_ping=True, connect_args=_patience())
+        engine = sa.create_engine(url, pool_pre_ping=True, connect_args=_patience(), **options)
         sa.event.listen(engine, "connect", _configure_postgresql)
         return engine
     engine = sa.create_engine(url, connect_args={"timeout": LOCK_SECS})
@@ -196,6 +206,7 @@ def _engine(url: sa.URL, *, migrating: bool = False) -> sa.Engine:
 def _patience() -> dict[str, Any]:
     """Return how long the driver waits for a server that says nothing."""
     return {
+        "application_name": PROCESS,
         "connect_timeout": ANSWER_SECS,
         "keepalives_idle": ANSWER_SECS,
         "keepalives_interval": 2,
@@ -205,12 +216,12 @@ def _patience() -> dict[str, Any]:
 
 
 def _configure_postgresql(connection: Any, _record: Any) -> None:
-    connection.autocommit = True
+    before, connection.autocommit = connection.autocommit, True
     with connection.cursor() as cursor:
         cursor.execute("SET synchronous_commit TO on")
         cursor.execute(f"SET lock_timeout TO '{LOCK_SECS}s'")
         cursor.execute(f"SET statement_timeout TO '{ANSWER_SECS}s'")
-    connection.autocommit = False
+    connection.autocommit = before
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -13,6 +13,7 @@ KeeperError
     CorruptAnswer        an answer that cannot be
     JournalUnavailable   it cannot be read or written now; nothing is sent, and watching goes on
       JournalDamaged     what is in it cannot be; a person must restore it
+    LeaseLost            another keeper has taken over
     CallRefused          the chain would revert, or has reverted
     TransactionDropped   the node no longer knows a transaction
     DeadlineExceeded     the job's own time is over
@@ -107,6 +108,12 @@ class JournalUnavailable(Fault):
 
 class JournalDamaged(JournalUnavailable):
     """What is in the journal cannot be; trying again does not help."""
+
+
+class LeaseLost(Fault):
+    """Another keeper may lead; this one neither sends nor writes any more."""
+
+    rarer = False
 
 
 class TransactionDropped(Fault):

@@ -11,7 +11,7 @@ policy and the memory, so that it can be made again bit for bit.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
@@ -67,6 +67,7 @@ class Journal:
         self._chain_id = chain_id
         self._genesis: str | None = None
         self._job = threading.local()
+        self.fence: Callable[[], None] = _nothing  # raises when another keeper may write
         self._database = Database(where)
         self._field, self.place = self._database.field, self._database.place
         try:
@@ -125,8 +126,10 @@ class Journal:
     def _writing(self) -> Iterator[sa.Connection]:
         deadline: Deadline | None = getattr(self._job, "deadline", None)
         allowed = deadline.effect("writing the journal") if deadline else nullcontext()
-        with allowed, self._database.writing() as db:
-            yield db
+        with allowed:
+            self.fence()
+            with self._database.writing() as db:
+                yield db
 
     def _reading(self) -> AbstractContextManager[sa.Connection]:
         return self._database.reading()
@@ -312,6 +315,7 @@ class Journal:
                 .values(state=state, failure=failure, **values)
             )
             if updated.rowcount != 1:
+                self.fence()  # else it was the other one's step
                 raise InvariantBroken(f"transaction {tx.id} is not {tx.state} any more")
             _log_step(db, tx.id, tx.state, state, now, detail)
         return self.transaction(tx.id)
@@ -409,6 +413,10 @@ class Journal:
             gas_last_day=sum(tx.gas_used or 0 for tx in sent),
             spend_last_day=sum((tx.gas_used or 0) * (tx.effective_gas_price or 0) for tx in sent),
         )
+
+
+def _nothing() -> None:
+    pass
 
 
 def _key(result: sa.CursorResult[Any]) -> int:

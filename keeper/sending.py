@@ -112,9 +112,11 @@ class Sending:
         journal: Journal,
         orders: Orders,
         signer: Key | None,
+        check: Callable[[], None],
         wall: Callable[[], float],
         log: Any,
     ) -> None:
+        self._check = check  # whether another keeper has taken over
         self._chain = chain
         self._journal = journal
         self._orders = orders
@@ -204,6 +206,7 @@ class Sending:
             raise
         tx = self._journal.count_send(tx)
         deadline.check("sending")
+        self._check()
         try:
             self._chain.send(signed)
         except SendRefused as refused:
@@ -325,6 +328,7 @@ class Sending:
         deadline.check("sending again")
         tx = self._journal.count_send(tx)
         deadline.check("sending again")
+        self._check()
         self._chain.send(Signed(tx_hash=str(tx.tx_hash), raw=raw))
         if tx.state is TxState.SIGNED:
             tx = self._journal.advance(tx, TxState.ACCEPTED, self._wall(), "sent again")

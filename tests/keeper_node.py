@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
 import requests
 from eth_account import Account
 
@@ -21,6 +22,10 @@ from keeper.local_node import TEST_MNEMONIC
 
 HEDGEVAULT = Path(sys.executable).with_name("hedgevault")
 KEY_ENV = "HEDGEVAULT_TEST_KEY"
+NIGHTLY = pytest.mark.skipif(
+    os.environ.get("HYPOTHESIS_PROFILE") != "nightly",
+    reason="takes long: HYPOTHESIS_PROFILE=nightly",
+)
 
 
 def keeper_key() -> str:

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -86,12 +87,22 @@ class Server:
             engine.dispose()
 
 
-@pytest.fixture(scope="session")
-def postgres():
-    """Skip where there is no server program."""
+def _server() -> Iterator[Server]:
     programs = folder_of_programs()
     if programs is None:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     server = Server(programs)
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """The server that all tests share."""
+    yield from _server()
+
+
+@pytest.fixture
+def fragile():
+    """One that the test may stop."""
+    yield from _server()

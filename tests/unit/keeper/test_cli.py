@@ -17,7 +17,7 @@ from keeper.alerts import ALERTS
 from keeper.cli import FAULT, HALT, OK, USAGE, _logger, _redactor, app
 from keeper.config import ConfigFile, load_config
 from keeper.journal import Entry, Journal
-from keeper.lock import exclusive
+from keeper.lease import held
 from keeper.policy import Memory, Policy
 from keeper.strategy import decide
 from keeper.template import NOTES, template
@@ -98,7 +98,7 @@ def test_live__without_a_key__usage(call, tmp_path):
 @pytest.mark.parametrize("command", ["run", "once"])
 def test_lock__another_keeper_works__one_line(call, tmp_path, command):
     test_live__without_a_key__usage(call, tmp_path)
-    with exclusive(tmp_path / "hedgevault.sqlite"):
+    with held(tmp_path / "hedgevault.sqlite"):
         result = call(command)
     assert result.exit_code == FAULT
     assert result.stderr.startswith("hedgevault: another keeper works on ")

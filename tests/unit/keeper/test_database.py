@@ -23,9 +23,8 @@ from keeper.journal import Failure, Journal, TxState
 from keeper.policy import Memory
 from keeper.strategy import decide
 from tests.keeper_world import VAULT
-from tests.postgres_server import PASSWORD, Server, folder_of_programs, postgres
+from tests.postgres_server import PASSWORD
 
-__all__ = ["postgres"]
 OLD = Path(__file__).with_name("journals") / "before_versions.sql"
 
 
@@ -239,16 +238,6 @@ def test_settings__survive_a_power_cut_and_wait_no_longer_than_told(postgres):
 
 
 # A server of its own: these stop it
-
-
-@pytest.fixture
-def fragile():
-    programs = folder_of_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    server = Server(programs)
-    yield server
-    server.close()
 
 
 def test_journal__server_stops_and_comes_back__one_line_and_then_as_before(fragile):

@@ -16,9 +16,7 @@ from keeper.lifecycle import FAILURES
 from keeper.policy import Memory, Policy
 from keeper.strategy import decide
 from tests.keeper_world import ETHER, KEEPER, NOW, snapshot, venue
-from tests.postgres_server import postgres
 
-__all__ = ["postgres"]
 POLICY, CALM = Policy(), Memory()
 PATHS = {
     TxState.PLANNED: (),

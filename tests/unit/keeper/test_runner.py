@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 
 import pytest
+import sqlalchemy as sa
 from eth_utils.crypto import keccak
 
+from keeper import database
 from keeper.chain import Signed
 from keeper.deadline import Deadline
 from keeper.errors import (
@@ -17,13 +22,15 @@ from keeper.errors import (
     ConfigInvalid,
     CorruptAnswer,
     DeadlineExceeded,
+    JournalUnavailable,
+    LeaseLost,
     NonceTaken,
     SendRefused,
     Unsendable,
 )
 from keeper.guard import Safety
 from keeper.journal import Journal, TxState
-from keeper.policy import Policy
+from keeper.policy import Memory, Policy
 from keeper.reading import Reading, Receipt
 from keeper.runner import Keeper
 from keeper.sending import Fees, Orders
@@ -696,3 +703,171 @@ def test_watch__margin_urgent__runs_a_cycle(bench, chain):
     assert report is not None
     assert bench.journal.ticks()[0]["job"] == "margin watch"
     assert len(chain.sends) == 1
+
+
+# Without a journal, or without the lease: it watches and does not send
+
+
+class Seen:
+    """Keeps what it is told of ticks."""
+
+    def __init__(self):
+        self.reports = []
+
+    def ended(self, report, error):
+        self.reports.append((report, error))
+
+
+def hold_lock(bench):
+    other = sqlite3.connect(bench.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    return other.close
+
+
+def fill_disk(bench):
+    """Let SQLite find no room for another page."""
+
+    def limit(connection, _record, pages):
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    engine = bench.journal._database._engine
+    pages = bench.path.stat().st_size // 4096
+    few = partial(limit, pages=pages)
+    many = partial(limit, pages=2**30)
+    engine.dispose()
+    sa.event.listen(engine, "connect", few)
+    with suppress(sa.exc.OperationalError):
+        for number in range(10_000):
+            with engine.begin() as db:
+                db.exec_driver_sql(f"INSERT INTO policies VALUES ('{number}', '{'x' * 100}')")
+
+    def free():
+        sa.event.remove(engine, "connect", few)
+        sa.event.listen(engine, "connect", many)
+        engine.dispose()
+
+    return free
+
+
+def damage(bench):
+    """Spoil the bytes of a transaction that is on its way."""
+    with closing(sqlite3.connect(bench.path)) as db:
+        (raw,) = db.execute("SELECT raw FROM transactions").fetchone()
+        db.execute("UPDATE transactions SET raw = x'00'")
+        db.commit()
+
+    def mend():
+        with closing(sqlite3.connect(bench.path)) as db:
+            db.execute("UPDATE transactions SET raw = ?", (raw,))
+            db.commit()
+
+    return mend
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (hold_lock, "database is locked: end what else holds it"),
+        (fill_disk, "database or disk is full: free disk space"),
+        (damage, "transaction 1 is damaged (its bytes are not those of its hash): restore it"),
+    ],
+)
+def test_tick__journal_ill__watches_sends_nothing_and_goes_on_when_it_is_well(
+    bench, chain, monkeypatch, harm, words
+):
+    monkeypatch.setattr(database, "LOCK_SECS", 0.2)
+    bench.start()
+    if harm is damage:
+        chain.fail_at = "before send"
+        with pytest.raises(Killed):
+            bench.tick()
+        bench.start()
+    seen = bench.keeper.witness = Seen()
+    well_again = harm(bench)
+    for _ in range(2):
+        with pytest.raises(JournalUnavailable) as fault:
+            bench.tick()
+        assert words in str(fault.value)
+        assert "\n" not in str(fault.value)
+    assert chain.sends == []
+    for report, error in seen.reports:
+        assert isinstance(error, JournalUnavailable)
+        assert report.reading.block == chain.block
+        (verdict,) = report.verdicts
+        assert verdict.risk.drift_bps == 200
+        assert verdict.withheld
+        assert words in verdict.note
+    assert not error.rarer
+    well_again()
+    bench.tick()
+    assert chain.executed == 1
+
+
+class Leadership:
+    """A lease that the test gives and takes."""
+
+    holder = "process 7"
+
+    def __init__(self):
+        self.mine = False
+        self.lose_after = None  # checks
+
+    def leads(self):
+        return self.mine
+
+    def check(self):
+        if self.lose_after is not None:
+            self.lose_after -= 1
+            self.mine = self.mine and self.lose_after >= 0
+        if not self.mine:
+            raise LeaseLost("the lease is lost")
+
+
+def test_tick__another_leads__watches_writes_and_sends_nothing(bench, chain):
+    lease = Leadership()
+    bench.keeper._lease = lease
+    bench.journal.fence = lease.check
+    bench.keeper._sending._check = lease.check
+    report = bench.tick()
+    assert not report.leads
+    assert report.verdicts[0].note == "process 7 leads"
+    assert chain.sends == []
+    assert bench.journal.ticks() == []
+    assert bench.log.lines[-1]["role"] == "standby"
+    lease.mine = True
+    assert bench.tick().leads
+    assert chain.executed == 1
+
+
+def test_tick__takes_over__with_the_memory_that_the_other_left(bench, chain):
+    """A standby that led before must not decide on what it remembers of that time."""
+    bench.tick()
+    lease = Leadership()
+    bench.keeper._lease = lease
+    with sqlite3.connect(bench.path) as db:
+        db.execute("UPDATE decisions SET memory_after = '{\"hedging\":true}'")
+    bench.tick()
+    lease.mine = True
+    bench.tick()
+    *_, last = bench.journal.decisions()
+    assert last.memory_before == Memory(hedging=True)
+
+
+@pytest.mark.parametrize("checks", range(7))
+def test_tick__lease_lost_at_any_write_or_send__nothing_more_is_done(bench, chain, checks):
+    """Tick, plan, signed, send counted, sent, accepted: each stands behind a check of its own."""
+    lease = Leadership()
+    lease.mine, lease.lose_after = True, checks
+    bench.keeper._lease = lease
+    bench.journal.fence = lease.check
+    bench.keeper._sending._check = lease.check
+    with pytest.raises(LeaseLost):
+        bench.tick()
+    assert len(chain.sends) == (checks >= 5)
+    assert bench.log.lines[-1]["role"] == "standby"
+    bench.start()  # whoever leads now
+    for _ in range(2):
+        chain.pass_blocks(1)
+        bench.tick()
+    assert chain.executed == 1
+    assert TxState.FINAL in bench.states()
