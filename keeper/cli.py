@@ -27,10 +27,10 @@ from keeper import __version__
 from keeper.alerts import ALERTS, Message, Stage
 from keeper.chain import Chain, Node
 from keeper.collect import VaultEvidence, collect
-from keeper.config import GWEI, Config, load_config
+from keeper.config import GWEI, Config, SignerSection, load_config
 from keeper.deadline import Deadline
 from keeper.delivery import Delivery
-from keeper.doctor import Finding, Mark, examine, examine_sender, worst
+from keeper.doctor import Finding, Mark, examine, examine_sender, examine_signer, worst
 from keeper.endpoint import place_of
 from keeper.errors import ConfigInvalid, Fault, Halt, JournalDamaged
 from keeper.explain import Line, recompute
@@ -40,13 +40,20 @@ from keeper.lease import Lease, held
 from keeper.plan import plan_hash
 from keeper.policy import Policy
 from keeper.redaction import Redactor
+from keeper.remote_signer import RemoteSigner
 from keeper.risk import VenueRisk, assess
 from keeper.rpc import secrets_of
 from keeper.runner import Keeper, outcome_words
 from keeper.sending import Fees, Orders
-from keeper.signer import Signer, signer_from_key, signer_from_keystore
+from keeper.signer import (
+    Signer,
+    password_in,
+    password_typed,
+    signer_from_key,
+    signer_from_keystore,
+)
 from keeper.simulation.market_file import MarketFileRefused
-from keeper.snapshot import Snapshot
+from keeper.snapshot import Address, Snapshot
 from keeper.strategy import Rebalance, decide
 from keeper.template import template
 from keeper.watch import Watch, alert_urls, targets
@@ -271,6 +278,10 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG) -> None:
         settings = load_config(config)
         signer = _signer(settings) if settings.signer is not None else None
         findings, hide = [], Redactor(_secrets(settings))
+        if isinstance(signer, RemoteSigner):
+            findings = [examine_signer(signer)]
+            _show(signer.place, findings, hide)
+            signer.close()
         whole = _node(settings)
         for url in (*whole.urls, *filter(None, [whole.send_url])):
             with closing(Chain(whole.alone(url))) as chain:
@@ -278,7 +289,7 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG) -> None:
                     found = examine(chain, settings, signer.address if signer else None)
                 else:
                     found = examine_sender(chain, settings)
-            _show(url, found, hide)
+            _show(place_of(url), found, hide)
             findings += found
     if worst(findings) is Mark.BAD:
         raise typer.Exit(FAULT)
@@ -353,7 +364,7 @@ class _Session:
         self.config, self.lease = config, lease
         self.hide = _redactor(config)
         self.log = _logger(config, self.hide)
-        signer = _signer(config) if config.signer is not None else None
+        self.signer = signer = _signer(config) if config.signer is not None else None
         if live and signer is None:
             raise ConfigInvalid("signer: --live needs a key")
         self.chain = Chain(_node(config), log=self.log)
@@ -369,6 +380,8 @@ class _Session:
         )
 
     def close(self) -> None:
+        if isinstance(self.signer, RemoteSigner):
+            self.signer.close()
         self.chain.close()
         self.journal.close()
 
@@ -417,8 +430,8 @@ def _die(code: int, words: str) -> None:
     raise typer.Exit(code)
 
 
-def _show(url: str, findings: list[Finding], hide: Redactor) -> None:
-    typer.echo(f"{place_of(url)}:")
+def _show(place: str, findings: list[Finding], hide: Redactor) -> None:
+    typer.echo(f"{place}:")
     for finding in findings:
         adapts = f" -> {finding.adapts}" if finding.adapts else ""
         typer.echo(hide(f"{finding.mark:<5} {finding.what}: {finding.found}{adapts}"))
@@ -448,7 +461,7 @@ def _chain(config: Config, *, timeout_secs: float | None = None) -> Chain:
     return Chain(_node(config, timeout_secs=timeout_secs), log=log)
 
 
-def _signer(config: Config) -> Signer:
+def _signer(config: Config) -> Signer | RemoteSigner:
     section, chain_id = config.signer, config.chain.chain_id
     if section is None:
         raise ConfigInvalid("signer: is missing")
@@ -457,10 +470,23 @@ def _signer(config: Config) -> Signer:
         if not key:
             raise ConfigInvalid(f"signer.key_env: {section.key_env} is not set")
         return signer_from_key(key, chain_id)
-    if section.keystore is None or section.password_file is None:
-        raise ConfigInvalid("signer: keystore and password_file belong together")
-    folder = config.folder
-    return signer_from_keystore(folder / section.keystore, folder / section.password_file, chain_id)
+    if section.url is not None and section.address is not None:
+        return RemoteSigner(section.url, Address(section.address), chain_id, section.timeout_secs)
+    if section.keystore is None:
+        raise ConfigInvalid("signer: give one of keystore, key_env and url")
+    keystore = config.folder / section.keystore
+    return signer_from_keystore(keystore, _password(section, keystore, config.folder), chain_id)
+
+
+def _password(section: SignerSection, keystore: Path, folder: Path) -> str:
+    if section.password_file is not None:
+        return password_in(folder / section.password_file)
+    if section.password_env is not None:
+        password = os.environ.get(section.password_env)
+        if password is None:
+            raise ConfigInvalid(f"signer.password_env: {section.password_env} is not set")
+        return password
+    return password_typed(keystore)
 
 
 def _journal(settings: Config) -> Journal:
@@ -544,6 +570,8 @@ def _redactor(config: Config) -> Redactor:
 def _secrets(config: Config) -> list[str]:
     section, urls = config.signer, config.chain.urls
     key = os.environ.get(section.key_env, "") if section and section.key_env else ""
+    if section is not None and section.url is not None:
+        urls = (*urls, section.url)
     journal = config.journal
     password = [] if isinstance(journal, Path) or not journal.password else [journal.password]
     return [*urls, *secrets_of(urls), key.removeprefix("0x"), *password]

@@ -143,18 +143,31 @@ class VaultSection(Section):
 
 
 class SignerSection(Section):
-    """`[signer]`: a keystore with the file that holds its password, or an environment variable."""
+    """
+    `[signer]`: who signs.
+
+    A keystore, whose password is in a file, in the environment, or asked for; the environment; or
+    a signer by its URL with the account that it is to use.
+    """
 
     keystore: Path | None = None
     password_file: Path | None = None
+    password_env: str | None = None
     key_env: str | None = None
+    url: Annotated[UrlText | None, Field(repr=False)] = None
+    address: AddressText | None = None
+    timeout_secs: PositiveSecs = 5.0
 
     @model_validator(mode="after")
     def _one_source(self) -> SignerSection:
-        if (self.keystore is None) == (self.key_env is None):
-            raise ValueError("give either keystore and password_file, or key_env")
-        if (self.keystore is None) != (self.password_file is None):
-            raise ValueError("keystore and password_file belong together")
+        if sum(source is not None for source in (self.keystore, self.key_env, self.url)) != 1:
+            raise ValueError("give one of keystore, key_env and url")
+        if self.keystore is None and (self.password_file or self.password_env):
+            raise ValueError("a password needs a keystore")
+        if self.password_file is not None and self.password_env is not None:
+            raise ValueError("give either password_file or password_env")
+        if (self.url is None) != (self.address is None):
+            raise ValueError("url and address belong together")
         return self
 
 
@@ -386,6 +399,9 @@ def _journal(section: JournalSection, folder: Path) -> Path | URL:
 
 def _check_patience(file: ConfigFile) -> None:
     """Refuse a job that one slow answer would outlast."""
+    signer = file.signer
+    if signer is not None and signer.timeout_secs >= file.jobs.margin_watch_deadline_secs:
+        raise ConfigInvalid("signer.timeout_secs: must be under jobs.margin_watch_deadline_secs")
     for name in ("tick_deadline_secs", "margin_watch_deadline_secs"):
         if file.chain.request_timeout_secs >= getattr(file.jobs, name):
             raise ConfigInvalid(f"chain.request_timeout_secs: must be under jobs.{name}")

@@ -14,6 +14,7 @@ KeeperError
     JournalUnavailable   it cannot be read or written now; nothing is sent, and watching goes on
       JournalDamaged     what is in it cannot be; a person must restore it
     LeaseLost            another keeper has taken over
+    SignerFault          the remote signer is out of reach, refuses, or signs something else
     CallRefused          the chain would revert, or has reverted
     TransactionDropped   the node no longer knows a transaction
     DeadlineExceeded     the job's own time is over
@@ -83,6 +84,10 @@ class SendRefused(Unsendable):
 
 class NonceTaken(SendRefused):
     """The nonce is used: by this very transaction, or by another."""
+
+
+class SignerFault(Unsendable):
+    """The signer cannot be reached, refuses, or signs something else than it was asked."""
 
 
 class CallRefused(Unsendable):

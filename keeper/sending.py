@@ -154,12 +154,13 @@ class Sending:
         try:
             envelope = self._envelope(tx, reading, nonce)
             deadline.check("signing")
+            signed = signer.sign(envelope)
         except Unsendable as refused:
             return self._fail(tx, Failure.REFUSED, str(refused))
         except Fault as fault:
             self._fail(tx, Failure.ABANDONED, str(fault))
             raise
-        return self._send(tx, signer.sign(envelope), envelope, deadline)
+        return self._send(tx, signed, envelope, deadline)
 
     def fee_objection(self, base_fee: int) -> str | None:
         """Return why nothing is sent at this base fee, or None."""

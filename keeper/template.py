@@ -40,11 +40,16 @@ chain_id = {chain_id}
 # head_max_age_secs = 120     # an older head means a node that lags: nothing is sent
 {clock}
 
-# The keeper's key: an encrypted keystore with the file that holds its password, or the name of an
-# environment variable. Never the key itself. Without [signer] there are dry runs only.
+# The keeper's key: an encrypted keystore, with its password in a file or in an environment variable
+# or else typed; the name of an environment variable; or a signer that keeps it (Web3Signer, Clef).
+# Never the key itself. Without [signer] there are dry runs only.
 [signer]
 # keystore = "keeper.json"
 # password_file = "keeper.password"
+# password_env = "HEDGEVAULT_PASSWORD"
+# url = "http://127.0.0.1:9000"
+# address = "0x..."
+# timeout_secs = 5            # for the answer of the signer
 key_env = "HEDGEVAULT_KEEPER_KEY"
 
 # Only ever stricter than the contracts' limits. Shares in bps (1/10,000).

@@ -161,3 +161,21 @@ class Desk:
             if process.poll() is None:
                 process.kill()
                 process.communicate()
+
+
+@contextmanager
+def signer_process(kind: str, *orders: str) -> Iterator[str]:
+    """Run a signer that has the keeper's key, see `tests.signer_process`; yield its URL."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.signer_process", kind, *orders],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    ) as running:
+        running.stdin.write(f"{keeper_key()}\n")
+        running.stdin.flush()
+        try:
+            yield f"http://user:s3cr3t-word@127.0.0.1:{running.stdout.readline().strip()}/"
+        finally:
+            running.kill()

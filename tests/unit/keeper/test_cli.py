@@ -57,7 +57,9 @@ def test_template__uncommented__is_the_default(tmp_path):
         .replace(f'address = "{LENS}"', "", 1)
     )
     lines = [
-        line for line in text.splitlines() if not line.startswith(("keystore", "password", "url"))
+        line
+        for line in text.splitlines()
+        if not line.startswith(("keystore", "password", "url", "address"))
     ]
     path = tmp_path / "h.toml"
     path.write_text("\n".join(lines) + f'\n[[vaults]]\naddress = "{VAULT}"\n')

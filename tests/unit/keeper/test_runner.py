@@ -26,10 +26,11 @@ from keeper.errors import (
     LeaseLost,
     NonceTaken,
     SendRefused,
+    SignerFault,
     Unsendable,
 )
 from keeper.guard import Safety
-from keeper.journal import Journal, TxState
+from keeper.journal import Failure, Journal, TxState
 from keeper.policy import Memory, Policy
 from keeper.reading import Reading, Receipt
 from keeper.runner import Keeper
@@ -871,3 +872,19 @@ def test_tick__lease_lost_at_any_write_or_send__nothing_more_is_done(bench, chai
         bench.tick()
     assert chain.executed == 1
     assert TxState.FINAL in bench.states()
+
+
+def test_tick__signer_refuses__nothing_is_sent_and_the_next_tick_tries_again(bench, chain):
+    sign = bench.signer.sign
+
+    def refuse(envelope):
+        raise SignerFault("the signer at h:1 refuses to sign: Request denied")
+
+    bench.signer.sign = refuse
+    report = bench.tick()
+    assert "Request denied" in report.verdicts[0].note
+    (tx,) = bench.journal.transactions()
+    assert (tx.state, tx.failure, tx.sends) == (TxState.FAILED, Failure.REFUSED, 0)
+    bench.signer.sign = sign
+    bench.tick()
+    assert chain.executed == 1
