@@ -25,6 +25,7 @@ from rich.table import Table
 
 from keeper import __version__
 from keeper.alerts import ALERTS, Message, Stage
+from keeper.caretaker import Caretaker, Chores
 from keeper.chain import Chain, Node
 from keeper.collect import VaultEvidence, collect
 from keeper.config import GWEI, Config, SignerSection, load_config
@@ -540,9 +541,16 @@ def _watch(session: _Session) -> Watch:
 
 
 def _jobs(session: _Session, watch: Watch) -> Jobs:
-    section, keeper = session.config.jobs, session.keeper
+    section, keeper, upkeep = session.config.jobs, session.keeper, session.config.upkeep
+    care = Job(
+        name="upkeep",
+        every_secs=upkeep.every_secs,
+        deadline_secs=upkeep.deadline_secs,
+        run=_caretaker(session).run,
+    )
     return Jobs(
         [
+            *([care] if upkeep.do else []),
             Job(
                 name="tick",
                 every_secs=section.tick_secs,
@@ -559,6 +567,25 @@ def _jobs(session: _Session, watch: Watch) -> Jobs:
         ],
         log=session.log,
         on_result=watch.observer.ran,
+    )
+
+
+def _caretaker(session: _Session) -> Caretaker:
+    config, section = session.config, session.config.upkeep
+    first = config.first_block if section.first_block is None else section.first_block
+    return Caretaker(
+        chain=session.chain,
+        journal=session.journal,
+        orders=session.orders,
+        chores=Chores(
+            names=frozenset(section.do),
+            safety=config.upkeep_safety,
+            least_reward=section.least_reward,
+            first_block=first,
+        ),
+        signer=session.signer,
+        lease=session.lease,
+        log=session.log,
     )
 
 

@@ -221,6 +221,20 @@ class SafetySection(Section):
     max_spend_ether_a_day: Annotated[Decimal, Field(gt=0)] = Decimal(1)
 
 
+class UpkeepSection(Section):
+    """`[upkeep]`: what anybody may do for venues and queues, if this keeper is to do it."""
+
+    do: tuple[Literal["liquidate", "deleverage", "poke", "process"], ...] = ()
+    every_secs: PositiveSecs = 30.0
+    deadline_secs: PositiveSecs = 60.0
+    least_reward: Annotated[Decimal, Field(ge=0)] = Decimal(0)  # quote tokens, for a liquidation
+    first_block: Annotated[Whole | None, Field(ge=0)] = None
+    max_reverts_in_row: Positive = 5
+    max_sends_an_hour: Positive = 60
+    max_gas_a_day: Positive = 20_000_000
+    max_spend_ether_a_day: Annotated[Decimal, Field(gt=0)] = Decimal("0.2")
+
+
 class LogSection(Section):
     """`[log]`."""
 
@@ -275,6 +289,7 @@ class ConfigFile(Section):
     journal: JournalSection = JournalSection()
     jobs: JobsSection = JobsSection()
     safety: SafetySection = SafetySection()
+    upkeep: UpkeepSection = UpkeepSection()
     log: LogSection = LogSection()
     http: HttpSection = HttpSection()
     alerts: AlertsSection = AlertsSection()
@@ -299,6 +314,7 @@ class Config:
         self.chain, self.fees, self.jobs = file.chain, file.fees, file.jobs
         self.signer, self.log = file.signer, file.log
         self.http, self.alerts = file.http, file.alerts
+        self.upkeep = file.upkeep
         self.journal = _journal(file.journal, folder)
         self.kill_file = folder / file.safety.kill_file
         self.folder = folder
@@ -325,13 +341,21 @@ class Config:
     @property
     def safety(self) -> Safety:
         """Return the limits that the guard applies."""
-        section = self.file.safety
-        return Safety(
-            max_reverts_in_row=section.max_reverts_in_row,
-            max_sends_an_hour=section.max_sends_an_hour,
-            max_gas_a_day=section.max_gas_a_day,
-            max_spend_a_day=int(section.max_spend_ether_a_day * ETHER),
-        )
+        return _safety(self.file.safety)
+
+    @property
+    def upkeep_safety(self) -> Safety:
+        """Return the limits of upkeep."""
+        return _safety(self.file.upkeep)
+
+
+def _safety(section: SafetySection | UpkeepSection) -> Safety:
+    return Safety(
+        max_reverts_in_row=section.max_reverts_in_row,
+        max_sends_an_hour=section.max_sends_an_hour,
+        max_gas_a_day=section.max_gas_a_day,
+        max_spend_a_day=int(section.max_spend_ether_a_day * ETHER),
+    )
 
 
 def load_config(path: Path) -> Config:
@@ -405,6 +429,8 @@ def _check_patience(file: ConfigFile) -> None:
     for name in ("tick_deadline_secs", "margin_watch_deadline_secs"):
         if file.chain.request_timeout_secs >= getattr(file.jobs, name):
             raise ConfigInvalid(f"chain.request_timeout_secs: must be under jobs.{name}")
+    if file.chain.request_timeout_secs >= file.upkeep.deadline_secs:
+        raise ConfigInvalid("chain.request_timeout_secs: must be under upkeep.deadline_secs")
 
 
 def _deployed(file: ConfigFile, folder: Path) -> tuple[dict[str, str], int]:

@@ -29,6 +29,7 @@ from keeper.plan import Plan
 from keeper.policy import Memory, Policy, decode_memory
 from keeper.rows import (
     UNREADABLE,
+    CallEntry,
     DecisionRow,
     Entry,
     decision_query,
@@ -280,6 +281,20 @@ class Journal:
             planned_at=snapshot.block.at,
         )
 
+    def plan_call(self, call: CallEntry, now: float) -> Tx:
+        """Write that a call is about to be simulated and sent."""
+        return self._begin(
+            now,
+            purpose=call.purpose,
+            decision_id=keccak(bytes.fromhex(call.to[2:]) + call.calldata).hex(),
+            vault=call.about,
+            book=call.to,
+            sender=call.sender,
+            plan_deadline=call.deadline,
+            calldata=call.calldata,
+            planned_at=call.at,
+        )
+
     def _begin(self, now: float, **values: Any) -> Tx:
         with self._writing() as db:
             insert = tables.transactions.insert().values(state=TxState.PLANNED, **values)
@@ -387,7 +402,7 @@ class Journal:
         with self._reading() as db:
             return [str(row[0]) for row in db.execute(query.order_by(tables.steps.c.id))]
 
-    def spent(self, at: int) -> Spent:
+    def spent(self, at: int, *, upkeep: bool = False) -> Spent:
         """
         Return what was sent and spent lately, by chain time.
 
@@ -395,10 +410,16 @@ class Journal:
         ----------
         at : int
             The head's time.
+        upkeep : bool
+            For calls that anybody may make; else for rebalances.
         """
+        columns = tables.transactions.c
+        rebalances = columns.purpose == REBALANCE
         sent = self._transactions(
             sa.and_(
-                tables.transactions.c.sends > 0, tables.transactions.c.planned_at > at - DAY_SECS
+                columns.sends > 0,
+                columns.planned_at > at - DAY_SECS,
+                sa.not_(rebalances) if upkeep else rebalances,
             )
         )
         ended = [tx for tx in reversed(sent) if tx.succeeded is not None]

@@ -22,7 +22,7 @@ from keeper.errors import Fault
 from keeper.lifecycle import Failure, Tx, TxState
 from keeper.plan import Plan, decode_plan, encode_plan
 from keeper.policy import Memory, Policy, decode_memory, decode_policy
-from keeper.snapshot import Block, Snapshot, decode_vault
+from keeper.snapshot import Address, Block, Snapshot, decode_vault
 from keeper.strategy import Decision, Rebalance
 
 UNREADABLE: Final = (
@@ -39,6 +39,24 @@ class Entry:
     memory: Memory
     decision: Decision
     figures: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEntry:
+    """
+    A call to write that no decision wants.
+
+    `purpose` is the method, `about` a venue or a vault; `deadline` and `at` are the chain's time
+    from which it is not sent again, and now.
+    """
+
+    purpose: str
+    about: Address
+    to: Address
+    calldata: bytes
+    sender: Address
+    deadline: int
+    at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from keeper.lifecycle import Failure, Tx, TxState
 from keeper.plan import Plan, calldata
 from keeper.policy import Policy
 from keeper.reading import Reading, Receipt
+from keeper.rows import CallEntry
 from keeper.snapshot import Address, Snapshot
 from keeper.units import BPS, mul_div_up
 
@@ -151,6 +152,17 @@ class Sending:
         call = calldata(plan)
         deadline.check("simulating")
         tx = self._journal.plan(row, snapshot, plan, call, signer.address, self._wall())
+        return self.carry_out(tx, reading, nonce, deadline)
+
+    def execute_call(self, call: CallEntry, reading: Reading, deadline: Deadline) -> Tx:
+        """Make a call that no decision wants; see `execute`."""
+        tx = self._journal.plan_call(call, self._wall())
+        return self.carry_out(tx, reading, reading.nonce, deadline)
+
+    def carry_out(self, tx: Tx, reading: Reading, nonce: int, deadline: Deadline) -> Tx:
+        """Simulate, sign and send what is planned, and wait for it; see `execute`."""
+        signer = self._signer
+        assert signer is not None  # noqa: S101  # whoever calls has looked
         try:
             envelope = self._envelope(tx, reading, nonce)
             deadline.check("signing")

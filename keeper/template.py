@@ -85,6 +85,20 @@ key_env = "HEDGEVAULT_KEEPER_KEY"
 # max_gas_a_day = 20000000
 # max_spend_ether_a_day = 1
 
+# What anybody may do for the vaults' venues and queues, if this keeper is to do it as well:
+# "liquidate", "deleverage", "poke" (funding, tokens, requests, backstop), "process" (the queue).
+# It pays the gas; rewards are credited to the key's account at the venue. Budgets are its own.
+[upkeep]
+# do = []
+# every_secs = 30
+# deadline_secs = 60
+# least_reward = 0            # quote tokens; a liquidation that pays less is left to others
+# first_block = 0             # at or before that of the venues; the deployment names it
+# max_reverts_in_row = 5
+# max_sends_an_hour = 60
+# max_gas_a_day = 20000000
+# max_spend_ether_a_day = 0.2
+
 [log]
 # format = "auto"             # "json", "console", or by whether stderr is a terminal
 
