@@ -178,7 +178,7 @@ class Caretaker:
     def _next(self, deadline: Deadline) -> tuple[Tx | None, bool]:
         """Make one call; return it, and whether another must follow."""
         open_ones = self._journal.in_flight()
-        watched = [tx.tx_hash for tx in open_ones if tx.tx_hash is not None]
+        watched = self._journal.hashes(open_ones)
         sender = self._signer.address if self._signer is not None else None
         reading = self._chain.read(self._orders.vaults, sender, watched, deadline)
         waiting = self._sending.resolve(open_ones, reading, deadline)

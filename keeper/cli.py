@@ -519,6 +519,8 @@ def _orders(config: Config, *, live: bool) -> Orders:
             priority_fee=int(fees.priority_fee_gwei * GWEI),
             max_gas=fees.max_gas,
             gas_margin_bps=fees.gas_margin_bps,
+            replace_after_secs=fees.replace_after_secs,
+            max_replacements=fees.max_replacements,
         ),
         live=live,
         kill_file=config.kill_file,

@@ -178,6 +178,8 @@ class FeesSection(Section):
     priority_fee_gwei: Annotated[Decimal, Field(ge=0)] = Decimal(1)
     max_gas: Annotated[Whole, Field(ge=21_000)] = 3_000_000
     gas_margin_bps: Annotated[Whole, Field(ge=0, le=20_000)] = 5_000
+    replace_after_secs: PositiveSecs = 60.0
+    max_replacements: Annotated[Whole, Field(ge=0, le=50)] = 8
 
     @model_validator(mode="after")
     def _ordered(self) -> FeesSection:

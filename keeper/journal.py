@@ -20,11 +20,22 @@ import sqlalchemy as sa
 from eth_utils.crypto import keccak
 
 from keeper import tables
+from keeper.chain import Envelope, Signed
 from keeper.database import Database
 from keeper.deadline import Deadline
 from keeper.errors import ConfigInvalid, InvariantBroken, KeeperError
 from keeper.guard import Spent
-from keeper.lifecycle import ENDED, OPEN, REBALANCE, STEPS, Failure, Tx, TxState, check_step
+from keeper.lifecycle import (
+    ENDED,
+    OPEN,
+    REBALANCE,
+    STEPS,
+    Failure,
+    Signature,
+    Tx,
+    TxState,
+    check_step,
+)
 from keeper.plan import Plan
 from keeper.policy import Memory, Policy, decode_memory
 from keeper.rows import (
@@ -324,16 +335,78 @@ class Journal:
         if detail:
             values["detail"] = detail
         with self._writing() as db:
-            updated = db.execute(
-                tables.transactions.update()
-                .where(tables.transactions.c.id == tx.id, tables.transactions.c.state == tx.state)
-                .values(state=state, failure=failure, **values)
-            )
-            if updated.rowcount != 1:
-                self.fence()  # else it was the other one's step
-                raise InvariantBroken(f"transaction {tx.id} is not {tx.state} any more")
-            _log_step(db, tx.id, tx.state, state, now, detail)
+            self._move(db, tx, state, now, detail, failure=failure, **values)
         return self.transaction(tx.id)
+
+    def _move(  # one step with all that it writes
+        self, db: sa.Connection, tx: Tx, state: TxState, now: float, why: str, **values: Any
+    ) -> None:
+        rows = tables.transactions
+        where = (rows.c.id == tx.id, rows.c.state == tx.state)
+        updated = db.execute(rows.update().where(*where).values(state=state, **values))
+        if updated.rowcount != 1:
+            self.fence()  # else it was the other one's step
+            raise InvariantBroken(f"transaction {tx.id} is not {tx.state} any more")
+        if state is not tx.state:
+            _log_step(db, tx.id, tx.state, state, now, why)
+
+    def sign(  # a row of each table, written at once
+        self, tx: Tx, signed: Signed, envelope: Envelope, now: float, *, cancels: bool = False
+    ) -> Tx:
+        """
+        Write what was signed, for the first time or in the place of what was signed before.
+
+        Parameters
+        ----------
+        cancels : bool
+            Whether the bytes only free the nonce.
+        """
+        values = {
+            "tx_hash": signed.tx_hash,
+            "raw": signed.raw,
+            "max_fee": envelope.max_fee,
+            "priority_fee": envelope.priority_fee,
+        }
+        more = {"account_nonce": envelope.nonce, "gas_limit": envelope.gas}
+        if tx.state is TxState.PLANNED:
+            check_step(tx, TxState.SIGNED)
+        after = TxState.SIGNED if tx.state is TxState.PLANNED else tx.state
+        with self._writing() as db:
+            mark = {"transaction_id": tx.id, "cancels": cancels, "signed_at": now}
+            db.execute(self._database.insert_once(tables.envelopes, **values, **mark))
+            self._move(db, tx, after, now, "", **values, **more)
+        return self.transaction(tx.id)
+
+    def signatures(self, transactions: Sequence[Tx]) -> dict[int, list[Signature]]:
+        """Return what was signed for each transaction, by its row, oldest first."""
+        found: dict[int, list[Signature]] = {tx.id: [] for tx in transactions}
+        columns = tables.envelopes.c
+        query = sa.select(
+            columns.transaction_id, columns.tx_hash, columns.cancels, columns.signed_at
+        ).where(columns.transaction_id.in_(found))
+        if not found:
+            return found
+        with self._reading() as db, self._sound("an envelope"):
+            for row in db.execute(query.order_by(columns.signed_at)):
+                found[row[0]].append(
+                    Signature(tx_hash=row[1], cancels=row[2], signed_at=float(row[3]))
+                )
+        return found
+
+    def bytes_of(self, tx_hash: str, tx: Tx) -> bytes | None:
+        """Return the bytes of one hash of a transaction."""
+        if tx_hash == tx.tx_hash:
+            return tx.raw
+        query = sa.select(tables.envelopes.c.raw).where(tables.envelopes.c.tx_hash == tx_hash)
+        with self._reading() as db:
+            return db.execute(query).scalar()
+
+    def hashes(self, transactions: Sequence[Tx]) -> list[str]:
+        """Return every hash by which the chain may know one of these."""
+        signed = self.signatures(transactions)
+        found = [each.tx_hash for rows in signed.values() for each in rows]
+        found += [tx.tx_hash for tx in transactions if tx.tx_hash is not None]
+        return list(dict.fromkeys(found))
 
     def count_send(self, tx: Tx) -> Tx:
         """Write that the bytes are about to be handed to a node."""

@@ -104,6 +104,15 @@ class Tx:
     detail: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """Bytes that were signed for a transaction; several of one nonce may be on their way."""
+
+    tx_hash: str
+    cancels: bool  # they only free the nonce
+    signed_at: float  # wall clock
+
+
 def check_step(tx: Tx, state: TxState, failure: Failure | None = None) -> None:
     """
     Refuse a step that no transaction may take.

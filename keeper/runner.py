@@ -273,7 +273,7 @@ class Keeper:
 
     def _read(self, open_ones: list[Tx], deadline: Deadline) -> Reading:
         """Read the chain; the journal must be of the same one."""
-        watched = [tx.tx_hash for tx in open_ones if tx.tx_hash is not None]
+        watched = self._journal.hashes(open_ones)
         reading = self._chain.read(self._orders.vaults, self.sender, watched, deadline)
         if reading.genesis is not None:
             self._journal.claim_genesis(reading.genesis)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-VERSIONS: Final = ("0001", "0002")  # of the schema, oldest first; see `migrations/versions`
+VERSIONS: Final = ("0001", "0002", "0003")  # of the schema, oldest first; see `migrations/versions`
 Number: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # which counts rows by it
 
 
@@ -123,4 +123,17 @@ absences = sa.Table(
     every,
     sa.Column("transaction_id", Number, sa.ForeignKey("transactions.id"), primary_key=True),
     sa.Column("block_number", Number, nullable=False),  # the head when it was first missed
+)
+envelopes = sa.Table(
+    "envelopes",  # all bytes that were signed for a transaction, the last of which its row has
+    every,
+    sa.Column("tx_hash", sa.String, primary_key=True),
+    sa.Column(
+        "transaction_id", Number, sa.ForeignKey("transactions.id"), nullable=False, index=True
+    ),
+    sa.Column("raw", sa.LargeBinary, nullable=False),
+    sa.Column("max_fee", Number, nullable=False),
+    sa.Column("priority_fee", Number, nullable=False),
+    sa.Column("cancels", sa.Boolean, nullable=False),  # it only frees the nonce
+    sa.Column("signed_at", sa.Double, nullable=False),  # wall clock
 )

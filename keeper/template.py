@@ -61,6 +61,8 @@ key_env = "HEDGEVAULT_KEEPER_KEY"
 # priority_fee_gwei = 1
 # max_gas = 3000000           # a transaction
 # gas_margin_bps = 5000       # over the estimate
+# replace_after_secs = 60     # what waits so long is paid an eighth more, up to the cap; a plan
+# max_replacements = 8        # that has expired by then is replaced by nothing, to free the nonce
 
 # A SQLite file, or PostgreSQL by URL: postgresql://user@host/name. A URL may hold a password; then
 # it stands better in the environment. Tables are made, and brought up to date, at the start.

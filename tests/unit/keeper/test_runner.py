@@ -888,3 +888,134 @@ def test_tick__signer_refuses__nothing_is_sent_and_the_next_tick_tries_again(ben
     bench.signer.sign = sign
     bench.tick()
     assert chain.executed == 1
+
+
+# Replacing what waits too long
+
+
+def waiting(bench, chain, **fees):
+    """Return a bench whose hedge waits in a pool that nobody mines."""
+    chain.automine = False
+    orders = bench.keeper._orders.fees
+    bench.start(fees=replace(orders, replace_after_secs=10.0, **fees))
+    bench.now = 1.0
+    bench.keeper._sending._wall = lambda: bench.now
+    bench.tick()
+    assert bench.states() == [TxState.ACCEPTED]
+    return bench
+
+
+def later(bench, secs=11.0):
+    bench.now += secs
+    bench.tick()
+
+
+def test_tick__waits_too_long__paid_an_eighth_more_with_the_same_nonce(bench, chain):
+    waiting(bench, chain)
+    first = bench.signer.envelopes[-1]
+    later(bench, 9.0)
+    assert len(chain.sends) == 1  # not yet
+    later(bench, 2.0)
+    second = bench.signer.envelopes[-1]
+    assert (second.nonce, second.calldata, second.to) == (first.nonce, first.calldata, first.to)
+    assert second.max_fee >= first.max_fee * 1.125
+    assert second.priority_fee >= first.priority_fee * 1.125
+    (tx,) = bench.journal.transactions()
+    assert (tx.state, tx.sends, tx.max_fee) == (TxState.ACCEPTED, 2, second.max_fee)
+    assert len(bench.journal.signatures([tx])[tx.id]) == 2
+    assert bench.journal.hashes([tx]) == chain.sends
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_tick__any_of_those_of_one_nonce_is_mined__final_by_its_own_hash(bench, chain, which):
+    waiting(bench, chain)
+    later(bench)
+    later(bench)
+    assert len(chain.sends) == 3
+    won = chain.sends[which]
+    for other in set(chain.sends) - {won}:
+        del chain.pool[other]
+    chain.mine()
+    later(bench)
+    (tx,) = bench.journal.transactions()
+    assert (tx.state, tx.tx_hash) == (TxState.FINAL, won)
+    assert keccak(tx.raw).hex() == won[2:]
+    assert chain.executed == 1
+
+
+def test_tick__fee_spike__follows_the_base_fee_up_to_the_cap_and_then_waits(bench, chain):
+    waiting(bench, chain)
+    chain.block = replace(chain.block, base_fee=40 * GWEI)
+    later(bench)
+    assert bench.signer.envelopes[-1].max_fee > 80 * GWEI
+    later(bench)
+    assert bench.signer.envelopes[-1].max_fee <= 100 * GWEI
+    sent = len(chain.sends)
+    later(bench)
+    later(bench)
+    assert len(chain.sends) == sent
+    assert bench.log.lines[-2]["why"] == "waits in the pool at the fee cap"
+
+
+def test_tick__so_many_replacements_and_no_more(bench, chain):
+    waiting(bench, chain, max_replacements=2)
+    for _ in range(5):
+        later(bench)
+    assert len(chain.sends) == 3
+
+
+@pytest.mark.parametrize("mined", ["the plan", "what frees the nonce"])
+def test_tick__plan_expired_while_it_waited__the_nonce_is_freed(bench, chain, mined):
+    waiting(bench, chain)
+    chain.block = replace(chain.block, at=chain.block.at + 700)
+    later(bench)
+    frees = bench.signer.envelopes[-1]
+    assert (frees.to, frees.calldata, frees.gas) == (KEEPER, b"", 21_000)
+    plan, empty = chain.sends
+    del chain.pool[empty if mined == "the plan" else plan]
+    chain.reverts = mined == "the plan"  # it is late
+    hedge, chain.hedge = chain.hedge, lambda: None
+    chain.mine()
+    chain.reverts, chain.hedge, chain.automine = False, hedge, True
+    later(bench)
+    first, *_ = bench.journal.transactions()
+    wanted = Failure.REVERTED if mined == "the plan" else Failure.SUPERSEDED
+    assert (first.state, first.failure) == (TxState.FAILED, wanted)
+    later(bench)
+    assert chain.executed == 1  # the next one hedges
+
+
+@pytest.mark.parametrize("fault", [SendRefused("underpriced"), ChainUnavailable("silent")])
+def test_tick__better_paid_one_is_not_taken__the_first_still_counts(bench, chain, fault):
+    waiting(bench, chain)
+    chain.answers = [fault]
+    later(bench)
+    chain.mine() if isinstance(fault, SendRefused) else None
+    if not isinstance(fault, SendRefused):
+        del chain.pool[chain.sends[1]]
+        chain.mine()
+    later(bench)
+    (tx,) = bench.journal.transactions()
+    assert (tx.state, tx.tx_hash) == (TxState.FINAL, chain.sends[0])
+    assert chain.executed == 1
+
+
+def test_restart__killed_between_signing_better_paid_bytes_and_sending__goes_on(bench, chain):
+    waiting(bench, chain)
+    chain.fail_at = "before send"
+    with pytest.raises(Killed):
+        later(bench)
+    (tx,) = bench.journal.transactions()
+    assert len(bench.journal.signatures([tx])[tx.id]) == 2
+    bench.start()
+    chain.mine()
+    bench.tick()
+    (tx,) = bench.journal.transactions()
+    assert (tx.state, tx.tx_hash) == (TxState.FINAL, chain.sends[0])
+
+
+def test_tick__kill_file__nothing_is_replaced(bench, chain):
+    waiting(bench, chain)
+    bench.kill_file.touch()
+    later(bench)
+    assert len(chain.sends) == 1
