@@ -102,9 +102,13 @@ class Journal:
 
     def _fixed(self, key: str, value: str) -> str:
         """Return what a key has, which is the first value that was given to it."""
+        query = sa.select(tables.meta.c.value).where(tables.meta.c.key == key)
+        with self._reading() as db:
+            found = db.execute(query).scalar()
+        if found is not None:
+            return str(found)
         with self._writing() as db:
             db.execute(self._database.insert_once(tables.meta, key=key, value=value))
-            query = sa.select(tables.meta.c.value).where(tables.meta.c.key == key)
             return str(db.execute(query).scalar_one())
 
     def claim_genesis(self, block_hash: str) -> None:

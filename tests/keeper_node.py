@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -38,8 +39,12 @@ class Proxy:
 
     def __init__(self, url: str) -> None:
         self.methods: list[tuple[str, ...]] = []
-        self.meddle: Callable[[tuple[str, ...]], str | None] = lambda methods: None
+        # What to do: nothing, "drop", "lose the answer", or make an answer of the node's.
+        self.meddle: Callable[[tuple[str, ...]], Any] = lambda methods: None
         outer, session = self, requests.Session()
+
+        def forward(body):
+            return session.post(url, data=body, headers={"Content-Type": "application/json"})
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -55,15 +60,23 @@ class Proxy:
                     self.close_connection = True
                     self.connection.close()
                     return
-                answer = session.post(url, data=body, headers={"Content-Type": "application/json"})
+                if callable(order):
+                    self._answer(*order(lambda: forward(body)))
+                    return
+                answer = forward(body)
                 if order == "lose the answer":
                     self.close_connection = True
                     self.connection.close()
                     return
-                self.send_response(answer.status_code)
-                self.send_header("Content-Length", str(len(answer.content)))
+                self._answer(answer.status_code, answer.content)
+
+            def _answer(self, status, content, **headers):
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                for name, value in headers.items():
+                    self.send_header(name.replace("_", "-"), value)
                 self.end_headers()
-                self.wfile.write(answer.content)
+                self.wfile.write(content)
 
             def log_message(self, *args):
                 pass
