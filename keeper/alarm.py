@@ -39,6 +39,7 @@ class Alarm:
         self._log, self._path, self._wall = log, path, wall
         self._lock = threading.Lock()
         self._kept, self._file_fault = "", ""
+        self._quiet = False
 
     def note(self, alert: str, subject: str, words: str | None) -> None:
         """Say that a condition holds, with words, or that it does not, with None."""
@@ -57,6 +58,8 @@ class Alarm:
 
     def ring(self) -> list[Message]:
         """Log what is due, hand it to the targets and return it."""
+        if self._quiet:
+            return []
         with self._lock:
             due = self._alerts.advance(self._wall())
         for message in due:
@@ -65,10 +68,22 @@ class Alarm:
         self._keep()
         return due
 
+    def stand_by(self) -> None:
+        """Leave telling to the keeper that leads."""
+        self._quiet = True
+
+    def lead(self) -> None:
+        """Tell, and go on where whoever led before has stopped."""
+        if self._quiet:
+            self._quiet = False
+            with self._lock:
+                self._alerts.adopt(told_before(self._path) if self._path is not None else "")
+
     def close(self, patience_secs: float) -> None:
         """Try for some seconds to deliver what waits."""
         self._delivery.close(patience_secs)
-        self._keep()
+        if not self._quiet:
+            self._keep()
 
     def _say(self, message: Message) -> None:
         say = self._log.info if message.stage is Stage.RESOLVED else self._log.warning

@@ -62,7 +62,7 @@ ALERTS: Final[Mapping[str, Alert]] = {
     "journal_unavailable": Alert(
         severity=CRITICAL,
         means="The journal cannot be written, so nothing is sent.",
-        remedy="Free disk space, check rights, and end what else holds the journal's file.",
+        remedy="Do what the reason says: free disk space, end what holds it, mend the server.",
     ),
     "tick_failing": Alert(
         severity=CRITICAL,
@@ -84,6 +84,12 @@ ALERTS: Final[Mapping[str, Alert]] = {
         severity=CRITICAL,
         means="The keeper has stopped itself; the vault is watched by nobody.",
         remedy="Read the last line of the log, cure what it names, start the keeper again.",
+        at_once=True,
+    ),
+    "took_over": Alert(
+        severity=WARNING,
+        means="Another keeper led, and this one has taken over from it.",
+        remedy="Find out why the other one stopped and start it again: nobody stands by now.",
         at_once=True,
     ),
     "price_bad": Alert(
@@ -237,6 +243,10 @@ class Alerts:
                 self.note(alert, subject, None, now)
         for subject, words in holds.items():
             self.note(alert, subject, words, now)
+
+    def adopt(self, told: str) -> None:
+        """Go on with what another process told and has not taken back."""
+        self._standing |= _decode(told)
 
     def advance(self, now: float) -> list[Message]:
         """Return what is to be told now."""

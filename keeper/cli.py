@@ -2,8 +2,9 @@
 """
 `hedgevault`: the keeper's command line.
 
-Exit codes: 0 done; 1 this cycle failed, trying again may help; 2 usage or configuration; 3 a
-person must look. Errors are one line on stderr. Nothing is sent without `--live`.
+Exit codes: 0 done; 1 this cycle failed, trying again may help (a node or the journal is out of
+reach, a disk is full, another keeper works); 2 usage or configuration; 3 a person must look (also
+at a damaged journal). Errors are one line on stderr. Nothing is sent without `--live`.
 """
 
 from __future__ import annotations
@@ -24,28 +25,36 @@ from rich.table import Table
 
 from keeper import __version__
 from keeper.alerts import ALERTS, Message, Stage
+from keeper.caretaker import Caretaker, Chores
 from keeper.chain import Chain, Node
 from keeper.collect import VaultEvidence, collect
-from keeper.config import GWEI, Config, load_config
+from keeper.config import GWEI, Config, SignerSection, load_config
 from keeper.deadline import Deadline
 from keeper.delivery import Delivery
-from keeper.doctor import Finding, Mark, examine, examine_sender, worst
+from keeper.doctor import Finding, Mark, examine, examine_sender, examine_signer, worst
 from keeper.endpoint import place_of
-from keeper.errors import ConfigInvalid, Fault, Halt
+from keeper.errors import ConfigInvalid, Fault, Halt, JournalDamaged
 from keeper.explain import Line, recompute
 from keeper.jobs import Job, Jobs
 from keeper.journal import DecisionRow, Journal, TxState
-from keeper.lock import exclusive
+from keeper.lease import Lease, held
 from keeper.plan import plan_hash
 from keeper.policy import Policy
 from keeper.redaction import Redactor
+from keeper.remote_signer import RemoteSigner
 from keeper.risk import VenueRisk, assess
 from keeper.rpc import secrets_of
 from keeper.runner import Keeper, outcome_words
 from keeper.sending import Fees, Orders
-from keeper.signer import Signer, signer_from_key, signer_from_keystore
+from keeper.signer import (
+    Signer,
+    password_in,
+    password_typed,
+    signer_from_key,
+    signer_from_keystore,
+)
 from keeper.simulation.market_file import MarketFileRefused
-from keeper.snapshot import Snapshot
+from keeper.snapshot import Address, Snapshot
 from keeper.strategy import Rebalance, decide
 from keeper.template import template
 from keeper.watch import Watch, alert_urls, targets
@@ -55,6 +64,7 @@ FAULT: Final = 1
 USAGE: Final = 2
 HALT: Final = 3
 LOGS_TIMEOUT_SECS: Final = 60.0  # a long history is one answer
+LEASE_SHARE: Final = 0.75  # of a tick without a sign of life, until another takes over in the next
 TEST_PATIENCE_SECS: Final = 15.0  # for a target to take a test
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]
@@ -66,6 +76,9 @@ LastDay = Annotated[
     datetime.datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC.")
 ]
 DEFAULT_CONFIG: Final = Path("hedgevault.toml")
+Standby = Annotated[
+    bool, typer.Option("--standby", help="Watch while another keeper leads, and take over from it.")
+]
 Live = Annotated[bool, typer.Option("--live", help="Send transactions; without it, dry run.")]
 
 app = typer.Typer(
@@ -122,11 +135,12 @@ def init(
 
 
 @app.command()
-def run(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
+def run(config: ConfigPath = DEFAULT_CONFIG, live: Live = False, standby: Standby = False) -> None:
     """Keep the vaults hedged until SIGTERM or SIGINT."""
-    with _one_line(), _session(config, live=live) as session:
+    with _one_line(), _session(config, live=live, standby=standby) as session:
         watch = _watch(session)
         jobs = _jobs(session, watch)
+        session.lease.healthy = lambda: not jobs.late()
         jobs.stop_on_signals()
         jobs.end_process_in_time()
         with watch.over(jobs):
@@ -136,7 +150,7 @@ def run(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
                 mode="live" if live else "dry run",
                 sender=session.keeper.sender,
                 vaults=list(session.config.vaults),
-                journal=str(session.config.journal_path),
+                journal=session.journal.place,
                 alerts_to=watch.tells,
             )
             jobs.run()
@@ -246,12 +260,10 @@ def explain(
     """Print the sum behind a decision, made again from its recorded inputs."""
     with _one_line():
         settings = load_config(config)
-        if not settings.journal_path.exists():
-            raise ConfigInvalid(f"journal.path: there is no journal at {settings.journal_path}")
-        journal = Journal(settings.journal_path, settings.chain.chain_id)
-        found = journal.find_decisions(decision)
+        with closing(_journal(settings)) as journal:
+            found = journal.find_decisions(decision)
         if not found:
-            raise Fault(f"no decision {decision} in {settings.journal_path}")
+            raise Fault(f"no decision {decision} in {journal.place}")
         ids = {row.decision_id for row in found}
         if len(ids) > 1:
             raise Fault(f"{decision} fits {len(ids)} decisions, give more digits")
@@ -267,6 +279,10 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG) -> None:
         settings = load_config(config)
         signer = _signer(settings) if settings.signer is not None else None
         findings, hide = [], Redactor(_secrets(settings))
+        if isinstance(signer, RemoteSigner):
+            findings = [examine_signer(signer)]
+            _show(signer.place, findings, hide)
+            signer.close()
         whole = _node(settings)
         for url in (*whole.urls, *filter(None, [whole.send_url])):
             with closing(Chain(whole.alone(url))) as chain:
@@ -274,7 +290,7 @@ def doctor(config: ConfigPath = DEFAULT_CONFIG) -> None:
                     found = examine(chain, settings, signer.address if signer else None)
                 else:
                     found = examine_sender(chain, settings)
-            _show(url, found, hide)
+            _show(place_of(url), found, hide)
             findings += found
     if worst(findings) is Mark.BAD:
         raise typer.Exit(FAULT)
@@ -345,34 +361,38 @@ def report(
 
 
 class _Session:
-    def __init__(self, config: Config, *, live: bool) -> None:
-        self.config = config
+    def __init__(self, config: Config, lease: Lease, *, live: bool) -> None:
+        self.config, self.lease = config, lease
         self.hide = _redactor(config)
         self.log = _logger(config, self.hide)
-        signer = _signer(config) if config.signer is not None else None
+        self.signer = signer = _signer(config) if config.signer is not None else None
         if live and signer is None:
             raise ConfigInvalid("signer: --live needs a key")
         self.chain = Chain(_node(config), log=self.log)
-        self.journal = Journal(config.journal_path, config.chain.chain_id)
+        self.journal = Journal(config.journal, config.chain.chain_id)
         self.orders = _orders(config, live=live)
         self.keeper = Keeper(
             chain=self.chain,
             journal=self.journal,
             orders=self.orders,
             signer=signer,
+            lease=lease,
             log=self.log,
         )
 
     def close(self) -> None:
+        if isinstance(self.signer, RemoteSigner):
+            self.signer.close()
         self.chain.close()
         self.journal.close()
 
 
 @contextmanager
-def _session(path: Path, *, live: bool) -> Iterator[_Session]:
+def _session(path: Path, *, live: bool, standby: bool = False) -> Iterator[_Session]:
     config = load_config(path)
-    with exclusive(config.journal_path):
-        session = _Session(config, live=live)
+    patience_secs = LEASE_SHARE * config.jobs.tick_secs
+    with held(config.journal, patience_secs, standby=standby) as lease:
+        session = _Session(config, lease, live=live)
         try:
             yield session
         finally:
@@ -400,7 +420,7 @@ def _one_line() -> Iterator[None]:
         yield
     except ConfigInvalid as error:
         _die(USAGE, str(error))
-    except Halt as error:
+    except (Halt, JournalDamaged) as error:
         _die(HALT, str(error))
     except Fault as error:
         _die(FAULT, str(error))
@@ -411,8 +431,8 @@ def _die(code: int, words: str) -> None:
     raise typer.Exit(code)
 
 
-def _show(url: str, findings: list[Finding], hide: Redactor) -> None:
-    typer.echo(f"{place_of(url)}:")
+def _show(place: str, findings: list[Finding], hide: Redactor) -> None:
+    typer.echo(f"{place}:")
     for finding in findings:
         adapts = f" -> {finding.adapts}" if finding.adapts else ""
         typer.echo(hide(f"{finding.mark:<5} {finding.what}: {finding.found}{adapts}"))
@@ -442,7 +462,7 @@ def _chain(config: Config, *, timeout_secs: float | None = None) -> Chain:
     return Chain(_node(config, timeout_secs=timeout_secs), log=log)
 
 
-def _signer(config: Config) -> Signer:
+def _signer(config: Config) -> Signer | RemoteSigner:
     section, chain_id = config.signer, config.chain.chain_id
     if section is None:
         raise ConfigInvalid("signer: is missing")
@@ -451,17 +471,35 @@ def _signer(config: Config) -> Signer:
         if not key:
             raise ConfigInvalid(f"signer.key_env: {section.key_env} is not set")
         return signer_from_key(key, chain_id)
-    if section.keystore is None or section.password_file is None:
-        raise ConfigInvalid("signer: keystore and password_file belong together")
-    folder = config.folder
-    return signer_from_keystore(folder / section.keystore, folder / section.password_file, chain_id)
+    if section.url is not None and section.address is not None:
+        return RemoteSigner(section.url, Address(section.address), chain_id, section.timeout_secs)
+    if section.keystore is None:
+        raise ConfigInvalid("signer: give one of keystore, key_env and url")
+    keystore = config.folder / section.keystore
+    return signer_from_keystore(keystore, _password(section, keystore, config.folder), chain_id)
+
+
+def _password(section: SignerSection, keystore: Path, folder: Path) -> str:
+    if section.password_file is not None:
+        return password_in(folder / section.password_file)
+    if section.password_env is not None:
+        password = os.environ.get(section.password_env)
+        if password is None:
+            raise ConfigInvalid(f"signer.password_env: {section.password_env} is not set")
+        return password
+    return password_typed(keystore)
+
+
+def _journal(settings: Config) -> Journal:
+    """Return the journal that a keeper has written."""
+    if isinstance(settings.journal, Path) and not settings.journal.exists():
+        raise ConfigInvalid(f"journal.path: there is no journal at {settings.journal}")
+    return Journal(settings.journal, settings.chain.chain_id)
 
 
 def _evidence(settings: Config, first_block: int | None) -> list[VaultEvidence]:
-    if not settings.journal_path.exists():
-        raise ConfigInvalid(f"journal.path: there is no journal at {settings.journal_path}")
+    journal = _journal(settings)
     chain = _chain(settings, timeout_secs=LOGS_TIMEOUT_SECS)
-    journal = Journal(settings.journal_path, settings.chain.chain_id)
     first = settings.first_block if first_block is None else first_block
     try:
         return collect(chain, journal, settings.vaults, first)
@@ -481,6 +519,8 @@ def _orders(config: Config, *, live: bool) -> Orders:
             priority_fee=int(fees.priority_fee_gwei * GWEI),
             max_gas=fees.max_gas,
             gas_margin_bps=fees.gas_margin_bps,
+            replace_after_secs=fees.replace_after_secs,
+            max_replacements=fees.max_replacements,
         ),
         live=live,
         kill_file=config.kill_file,
@@ -503,9 +543,16 @@ def _watch(session: _Session) -> Watch:
 
 
 def _jobs(session: _Session, watch: Watch) -> Jobs:
-    section, keeper = session.config.jobs, session.keeper
+    section, keeper, upkeep = session.config.jobs, session.keeper, session.config.upkeep
+    care = Job(
+        name="upkeep",
+        every_secs=upkeep.every_secs,
+        deadline_secs=upkeep.deadline_secs,
+        run=_caretaker(session).run,
+    )
     return Jobs(
         [
+            *([care] if upkeep.do else []),
             Job(
                 name="tick",
                 every_secs=section.tick_secs,
@@ -525,6 +572,25 @@ def _jobs(session: _Session, watch: Watch) -> Jobs:
     )
 
 
+def _caretaker(session: _Session) -> Caretaker:
+    config, section = session.config, session.config.upkeep
+    first = config.first_block if section.first_block is None else section.first_block
+    return Caretaker(
+        chain=session.chain,
+        journal=session.journal,
+        orders=session.orders,
+        chores=Chores(
+            names=frozenset(section.do),
+            safety=config.upkeep_safety,
+            least_reward=section.least_reward,
+            first_block=first,
+        ),
+        signer=session.signer,
+        lease=session.lease,
+        log=session.log,
+    )
+
+
 def _redactor(config: Config) -> Redactor:
     """Return what keeps the secrets of this configuration out of words."""
     return Redactor([*_secrets(config), *alert_urls(config)])
@@ -533,7 +599,11 @@ def _redactor(config: Config) -> Redactor:
 def _secrets(config: Config) -> list[str]:
     section, urls = config.signer, config.chain.urls
     key = os.environ.get(section.key_env, "") if section and section.key_env else ""
-    return [*urls, *secrets_of(urls), key.removeprefix("0x")]
+    if section is not None and section.url is not None:
+        urls = (*urls, section.url)
+    journal = config.journal
+    password = [] if isinstance(journal, Path) or not journal.password else [journal.password]
+    return [*urls, *secrets_of(urls), key.removeprefix("0x"), *password]
 
 
 def _logger(config: Config, hide: Redactor) -> Any:

@@ -9,6 +9,7 @@ never in it: a key comes from an encrypted keystore or from the environment.
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -28,7 +29,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from sqlalchemy import URL
 
+from keeper.database import database_url
 from keeper.errors import ConfigInvalid
 from keeper.guard import Safety
 from keeper.policy import Policy, policy_fault
@@ -67,6 +70,12 @@ def _file_name(path: Path) -> Path:
     if not path.name:  # the folder itself, which is always there
         raise ValueError("names no file")
     return path
+
+
+def _database(text: str | None) -> str | None:
+    if text is not None:
+        database_url(text)
+    return text
 
 
 UrlText = Annotated[str, AfterValidator(_url)]
@@ -134,18 +143,31 @@ class VaultSection(Section):
 
 
 class SignerSection(Section):
-    """`[signer]`: a keystore with the file that holds its password, or an environment variable."""
+    """
+    `[signer]`: who signs.
+
+    A keystore, whose password is in a file, in the environment, or asked for; the environment; or
+    a signer by its URL with the account that it is to use.
+    """
 
     keystore: Path | None = None
     password_file: Path | None = None
+    password_env: str | None = None
     key_env: str | None = None
+    url: Annotated[UrlText | None, Field(repr=False)] = None
+    address: AddressText | None = None
+    timeout_secs: PositiveSecs = 5.0
 
     @model_validator(mode="after")
     def _one_source(self) -> SignerSection:
-        if (self.keystore is None) == (self.key_env is None):
-            raise ValueError("give either keystore and password_file, or key_env")
-        if (self.keystore is None) != (self.password_file is None):
-            raise ValueError("keystore and password_file belong together")
+        if sum(source is not None for source in (self.keystore, self.key_env, self.url)) != 1:
+            raise ValueError("give one of keystore, key_env and url")
+        if self.keystore is None and (self.password_file or self.password_env):
+            raise ValueError("a password needs a keystore")
+        if self.password_file is not None and self.password_env is not None:
+            raise ValueError("give either password_file or password_env")
+        if (self.url is None) != (self.address is None):
+            raise ValueError("url and address belong together")
         return self
 
 
@@ -156,6 +178,8 @@ class FeesSection(Section):
     priority_fee_gwei: Annotated[Decimal, Field(ge=0)] = Decimal(1)
     max_gas: Annotated[Whole, Field(ge=21_000)] = 3_000_000
     gas_margin_bps: Annotated[Whole, Field(ge=0, le=20_000)] = 5_000
+    replace_after_secs: PositiveSecs = 60.0
+    max_replacements: Annotated[Whole, Field(ge=0, le=50)] = 8
 
     @model_validator(mode="after")
     def _ordered(self) -> FeesSection:
@@ -165,9 +189,17 @@ class FeesSection(Section):
 
 
 class JournalSection(Section):
-    """`[journal]`."""
+    """`[journal]`: a SQLite file, or a database by its URL, which may hold a password."""
 
-    path: Path = Path("hedgevault.sqlite")
+    path: Annotated[Path, AfterValidator(_file_name)] = Path("hedgevault.sqlite")
+    url: Annotated[str | None, AfterValidator(_database), Field(repr=False)] = None
+    url_env: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> JournalSection:
+        if len(self.model_fields_set & {"path", "url", "url_env"}) > 1:
+            raise ValueError("give one of path, url and url_env")
+        return self
 
 
 class JobsSection(Section):
@@ -189,6 +221,20 @@ class SafetySection(Section):
     max_sends_an_hour: Positive = 30
     max_gas_a_day: Positive = 20_000_000
     max_spend_ether_a_day: Annotated[Decimal, Field(gt=0)] = Decimal(1)
+
+
+class UpkeepSection(Section):
+    """`[upkeep]`: what anybody may do for venues and queues, if this keeper is to do it."""
+
+    do: tuple[Literal["liquidate", "deleverage", "poke", "process"], ...] = ()
+    every_secs: PositiveSecs = 30.0
+    deadline_secs: PositiveSecs = 60.0
+    least_reward: Annotated[Decimal, Field(ge=0)] = Decimal(0)  # quote tokens, for a liquidation
+    first_block: Annotated[Whole | None, Field(ge=0)] = None
+    max_reverts_in_row: Positive = 5
+    max_sends_an_hour: Positive = 60
+    max_gas_a_day: Positive = 20_000_000
+    max_spend_ether_a_day: Annotated[Decimal, Field(gt=0)] = Decimal("0.2")
 
 
 class LogSection(Section):
@@ -245,6 +291,7 @@ class ConfigFile(Section):
     journal: JournalSection = JournalSection()
     jobs: JobsSection = JobsSection()
     safety: SafetySection = SafetySection()
+    upkeep: UpkeepSection = UpkeepSection()
     log: LogSection = LogSection()
     http: HttpSection = HttpSection()
     alerts: AlertsSection = AlertsSection()
@@ -258,6 +305,8 @@ class Config:
     ----------
     lens, vaults
         From the file, or from the deployment it names.
+    journal
+        A file, or the URL of a database.
     first_block
         Where the deployment began; 0 when there is no record of it.
     """
@@ -267,7 +316,8 @@ class Config:
         self.chain, self.fees, self.jobs = file.chain, file.fees, file.jobs
         self.signer, self.log = file.signer, file.log
         self.http, self.alerts = file.http, file.alerts
-        self.journal_path = folder / file.journal.path
+        self.upkeep = file.upkeep
+        self.journal = _journal(file.journal, folder)
         self.kill_file = folder / file.safety.kill_file
         self.folder = folder
         deployed, self.first_block = _deployed(file, folder)
@@ -284,15 +334,30 @@ class Config:
         _check_patience(file)
 
     @property
+    def alerts_path(self) -> Path:
+        """Return the file that hands on what was told, beside the journal when that is a file."""
+        if isinstance(self.journal, Path):
+            return self.journal.with_name(f"{self.journal.name}-alerts")
+        return self.folder / "hedgevault-alerts"
+
+    @property
     def safety(self) -> Safety:
         """Return the limits that the guard applies."""
-        section = self.file.safety
-        return Safety(
-            max_reverts_in_row=section.max_reverts_in_row,
-            max_sends_an_hour=section.max_sends_an_hour,
-            max_gas_a_day=section.max_gas_a_day,
-            max_spend_a_day=int(section.max_spend_ether_a_day * ETHER),
-        )
+        return _safety(self.file.safety)
+
+    @property
+    def upkeep_safety(self) -> Safety:
+        """Return the limits of upkeep."""
+        return _safety(self.file.upkeep)
+
+
+def _safety(section: SafetySection | UpkeepSection) -> Safety:
+    return Safety(
+        max_reverts_in_row=section.max_reverts_in_row,
+        max_sends_an_hour=section.max_sends_an_hour,
+        max_gas_a_day=section.max_gas_a_day,
+        max_spend_a_day=int(section.max_spend_ether_a_day * ETHER),
+    )
 
 
 def load_config(path: Path) -> Config:
@@ -345,11 +410,29 @@ def _policy(file: ConfigFile) -> Policy:
     return policy
 
 
+def _journal(section: JournalSection, folder: Path) -> Path | URL:
+    """Return where the journal is; a URL comes from the environment as well."""
+    if section.url_env is None:
+        return folder / section.path if section.url is None else database_url(section.url)
+    text = os.environ.get(section.url_env, "")
+    if not text:
+        raise ConfigInvalid(f"journal.url_env: {section.url_env} is not set")
+    try:
+        return database_url(text)
+    except ValueError as fault:
+        raise ConfigInvalid(f"journal.url_env: {section.url_env} {fault}") from None
+
+
 def _check_patience(file: ConfigFile) -> None:
     """Refuse a job that one slow answer would outlast."""
+    signer = file.signer
+    if signer is not None and signer.timeout_secs >= file.jobs.margin_watch_deadline_secs:
+        raise ConfigInvalid("signer.timeout_secs: must be under jobs.margin_watch_deadline_secs")
     for name in ("tick_deadline_secs", "margin_watch_deadline_secs"):
         if file.chain.request_timeout_secs >= getattr(file.jobs, name):
             raise ConfigInvalid(f"chain.request_timeout_secs: must be under jobs.{name}")
+    if file.chain.request_timeout_secs >= file.upkeep.deadline_secs:
+        raise ConfigInvalid("chain.request_timeout_secs: must be under upkeep.deadline_secs")
 
 
 def _deployed(file: ConfigFile, folder: Path) -> tuple[dict[str, str], int]:

@@ -20,6 +20,7 @@ from keeper.chain import Chain
 from keeper.config import Config
 from keeper.deadline import Deadline
 from keeper.errors import CorruptAnswer, Fault, KeeperError
+from keeper.remote_signer import RemoteSigner
 from keeper.rpc import ERROR_STRING, RpcFault, answered, revert_reason
 from keeper.rpc import number as hex_number
 from keeper.snapshot import Address
@@ -70,6 +71,18 @@ def examine(chain: Chain, config: Config, sender: Address | None) -> list[Findin
         except KeeperError as fault:
             findings.append(Finding(what="probe", mark=Mark.BAD, found=str(fault)))
     return findings
+
+
+def examine_signer(signer: RemoteSigner) -> Finding:
+    """Return whether the remote signer is there and has the account."""
+    try:
+        accounts = signer.accounts()
+    except Fault as fault:
+        return Finding(what="signer", mark=Mark.BAD, found=str(fault))
+    if signer.address in accounts:
+        return Finding(what="signer", mark=Mark.GOOD, found=f"has account {signer.address}")
+    words = f"has no account {signer.address}, it has {', '.join(accounts) or 'none'}"
+    return Finding(what="signer", mark=Mark.BAD, found=words)
 
 
 def examine_sender(chain: Chain, config: Config) -> list[Finding]:

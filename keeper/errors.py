@@ -11,6 +11,10 @@ KeeperError
       Unreached          no connection: not a byte has left
       Disagreement       nodes differ about what a decision rests on
     CorruptAnswer        an answer that cannot be
+    JournalUnavailable   it cannot be read or written now; nothing is sent, and watching goes on
+      JournalDamaged     what is in it cannot be; a person must restore it
+    LeaseLost            another keeper has taken over
+    SignerFault          the remote signer is out of reach, refuses, or signs something else
     CallRefused          the chain would revert, or has reverted
     TransactionDropped   the node no longer knows a transaction
     DeadlineExceeded     the job's own time is over
@@ -34,6 +38,8 @@ class KeeperError(Exception):
 
 class Fault(KeeperError):
     """This cycle failed; try the next one."""
+
+    rarer = True  # whether what fails is to be asked less often while it fails
 
 
 class ChainUnavailable(Fault):
@@ -80,6 +86,10 @@ class NonceTaken(SendRefused):
     """The nonce is used: by this very transaction, or by another."""
 
 
+class SignerFault(Unsendable):
+    """The signer cannot be reached, refuses, or signs something else than it was asked."""
+
+
 class CallRefused(Unsendable):
     """
     The chain would revert the call.
@@ -96,7 +106,19 @@ class CallRefused(Unsendable):
 
 
 class JournalUnavailable(Fault):
-    """The journal's file cannot be read or written now: full, locked, damaged."""
+    """The journal cannot be read or written now: full, locked, out of reach."""
+
+    rarer = False  # watching goes on, and needs no journal
+
+
+class JournalDamaged(JournalUnavailable):
+    """What is in the journal cannot be; trying again does not help."""
+
+
+class LeaseLost(Fault):
+    """Another keeper may lead; this one neither sends nor writes any more."""
+
+    rarer = False
 
 
 class TransactionDropped(Fault):

@@ -11,6 +11,7 @@ from typing import Any
 from keeper.audit_state import System
 from keeper.history import Records
 from keeper.journal import Journal
+from keeper.lifecycle import REBALANCE
 from keeper.replay import Batch, Verdict, block_times, replay
 
 
@@ -41,7 +42,9 @@ def gather(
         From at or before deployment to where the state is compared.
     """
     verdict = replay(batch, system, first_block, last_block)
-    transactions = [tx for tx in journal.transactions() if tx.vault == system.vault]
+    transactions = [
+        tx for tx in journal.transactions() if (tx.vault, tx.purpose) == (system.vault, REBALANCE)
+    ]
     blocks = {event.log.block for event in verdict.events}
     blocks |= {tx.block_number for tx in transactions if tx.block_number is not None}
     records = Records(

@@ -52,7 +52,7 @@ def objection(
     return (
         ("the kill switch is set" if killed else None)
         or _identity(snapshot, plan, sender)
-        or _budget(safety, spent)
+        or budget_objection(safety, spent)
         or _plan(snapshot, plan, policy)
     )
 
@@ -68,7 +68,8 @@ def _identity(snapshot: Snapshot, plan: Plan, sender: Address) -> str | None:
     return None
 
 
-def _budget(safety: Safety, spent: Spent) -> str | None:
+def budget_objection(safety: Safety, spent: Spent) -> str | None:
+    """Return which budget is used up, or None."""
     checks = (
         ("reverts in a row", spent.reverts_in_row, safety.max_reverts_in_row),
         ("transactions in an hour", spent.sends_last_hour, safety.max_sends_an_hour),

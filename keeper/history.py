@@ -195,7 +195,7 @@ def _unsettled_funding(records: Records, vault: VaultSnapshot, units: Units) -> 
 def _gas(records: Records) -> list[Cost]:
     """Return the keeper's gas as if the asset were ether, which it is in the demo."""
     prices = {row.snapshot.block.number: row.snapshot.vault.price_wad for row in records.decisions}
-    by_row = {row.id: row for row in records.decisions}
+    by_row: dict[int | None, JournalRow] = {row.id: row for row in records.decisions}
     costs = []
     for tx in records.transactions:
         if tx.gas_used is None or tx.block_number is None:

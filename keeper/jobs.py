@@ -306,9 +306,11 @@ class Jobs:
                 self._failures[job.name] = 0
                 self._not_before.pop(job.name, None)
             case Fault():
-                self._failed(job)
+                if error.rarer:
+                    self._failed(job)
                 self._count(job.name, "fault")
-                wait = round(max(0.0, self._not_before[job.name] - self._monotonic()), 1)
+                until = self._not_before.get(job.name, 0.0)
+                wait = round(max(0.0, until - self._monotonic()), 1)
                 self._log.warning("retry", job=job.name, error=str(error), again_in_secs=wait)
             case Halt():
                 self._count(job.name, "halt")

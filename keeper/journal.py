@@ -2,191 +2,130 @@
 """
 What the keeper saw, decided and sent, on disk before it matters.
 
-    planned -> signed -> accepted -> mined -> final
-       |          |         |  ^--reorg--'
-       '----------'---------'---------> failed
-
 A row is written before the network call that it precedes, so whatever the moment of a crash, the
-next start knows what may be under way. Inputs of each decision are kept whole: the lens's words
-(compressed), the policy and the memory, so that it can be made again bit for bit.
-
-SQLite in WAL mode with full synchronisation: what is written survives a power cut.
+next start knows what may be under way; how far a transaction got, and may get, is in
+`keeper.lifecycle`. Inputs of each decision are kept whole: the lens's words (compressed), the
+policy and the memory, so that it can be made again bit for bit.
 """
 
 from __future__ import annotations
 
-import json
 import threading
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 from eth_utils.crypto import keccak
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from keeper import tables
+from keeper.chain import Envelope, Signed
+from keeper.database import Database
 from keeper.deadline import Deadline
-from keeper.errors import ConfigInvalid, InvariantBroken, JournalUnavailable
+from keeper.errors import ConfigInvalid, InvariantBroken, KeeperError
 from keeper.guard import Spent
-from keeper.plan import Plan, decode_plan, encode_plan
-from keeper.policy import Memory, Policy, decode_memory, decode_policy
-from keeper.snapshot import Address, Block, Snapshot, decode_vault
-from keeper.strategy import Decision, Rebalance
+from keeper.lifecycle import (
+    ENDED,
+    OPEN,
+    REBALANCE,
+    STEPS,
+    Failure,
+    Signature,
+    Tx,
+    TxState,
+    check_step,
+)
+from keeper.plan import Plan
+from keeper.policy import Memory, Policy, decode_memory
+from keeper.rows import (
+    UNREADABLE,
+    CallEntry,
+    DecisionRow,
+    Entry,
+    decision_query,
+    decision_row,
+    decision_values,
+    seen,
+    transaction_row,
+)
+from keeper.snapshot import Address, Block, Snapshot
 from keeper.units import DAY_SECS
 
-SCHEMA: Final = 1
+__all__ = ["OPEN", "STEPS", "DecisionRow", "Entry", "Failure", "Journal", "Tx", "TxState"]
+
 HOUR_SECS: Final = 3_600
-
-
-class TxState(StrEnum):
-    """How far a transaction got."""
-
-    PLANNED = "planned"
-    SIGNED = "signed"
-    ACCEPTED = "accepted"
-    MINED = "mined"
-    FINAL = "final"
-    FAILED = "failed"
-
-
-STEPS: Final[Mapping[TxState, frozenset[TxState]]] = {
-    TxState.PLANNED: frozenset({TxState.SIGNED, TxState.FAILED}),
-    TxState.SIGNED: frozenset({TxState.ACCEPTED, TxState.MINED, TxState.FAILED}),
-    TxState.ACCEPTED: frozenset({TxState.MINED, TxState.FAILED}),
-    TxState.MINED: frozenset({TxState.FINAL, TxState.ACCEPTED, TxState.FAILED}),
-    TxState.FINAL: frozenset(),
-    TxState.FAILED: frozenset(),
-}
-OPEN: Final = (TxState.PLANNED, TxState.SIGNED, TxState.ACCEPTED, TxState.MINED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tx:
-    """A row of `transactions`."""
-
-    id: int
-    decision_row: int
-    decision_id: str
-    vault: Address
-    book: Address
-    sender: Address
-    plan_nonce: int
-    plan_deadline: int
-    calldata: bytes
-    state: TxState
-    planned_at: int
-    account_nonce: int | None
-    tx_hash: str | None
-    raw: bytes | None
-    gas_limit: int | None
-    max_fee: int | None
-    priority_fee: int | None
-    sends: int
-    block_number: int | None
-    block_hash: str | None
-    succeeded: bool | None
-    gas_used: int | None
-    effective_gas_price: int | None
-    detail: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A decision to write, with its inputs."""
-
-    snapshot: Snapshot
-    memory: Memory
-    decision: Decision
-    figures: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionRow:
-    """A decision with all that it rested on."""
-
-    id: int
-    tick_id: int
-    job: str
-    decision_id: str
-    kind: str
-    reason: str
-    snapshot: Snapshot
-    policy: Policy
-    memory_before: Memory
-    memory_after: Memory
-    plan: Plan | None
-    figures: dict[str, Any]
-    objection: str | None
+ROWS_AT_ONCE: Final = 200  # of decisions, each of some kilobytes
 
 
 class Journal:
     """
-    One SQLite file.
+    The journal in one database.
+
+    Parameters
+    ----------
+    where : Path | URL
+        A SQLite file, or a database by `keeper.database.database_url`.
 
     Raises
     ------
     ConfigInvalid
-        If the file cannot be used, or belongs to another chain or schema.
+        If it cannot be used, belongs to another chain, or a newer keeper has written it.
+    JournalUnavailable
+        If it cannot be used now.
     """
 
-    def __init__(self, path: Path, chain_id: int) -> None:
-        self.path = path
+    def __init__(self, where: Path | sa.URL, chain_id: int) -> None:
         self._chain_id = chain_id
         self._genesis: str | None = None
         self._job = threading.local()
+        self.fence: Callable[[], None] = _nothing  # raises when another keeper may write
+        self._database = Database(where)
+        self._field, self.place = self._database.field, self._database.place
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 10})
-            sa.event.listen(self._engine, "connect", _configure)
-            tables.every.create_all(self._engine)
             self._claim(chain_id)
-        except (OSError, sa.exc.DatabaseError) as fault:
-            words = str(getattr(fault, "orig", None) or fault)
-            raise ConfigInvalid(f"journal.path: {path}: {words}") from fault
+        except KeeperError:
+            self.close()
+            raise
 
     def close(self) -> None:
-        """Close the file."""
-        self._engine.dispose()
+        """Close the database."""
+        self._database.close()
 
     def _claim(self, chain_id: int) -> None:
-        wanted = {"schema": str(SCHEMA), "chain_id": str(chain_id)}
-        with self._engine.begin() as db:
-            for key, value in wanted.items():
-                db.execute(
-                    upsert(tables.meta).values(key=key, value=value).on_conflict_do_nothing()
-                )
-            found = {row.key: row.value for row in db.execute(sa.select(tables.meta))}
-        for key, value in wanted.items():
-            if found[key] != value:
-                name = key.replace("_", " ")
-                raise ConfigInvalid(
-                    f"journal.path: {self.path} has {name} {found[key]}, expected {value}"
-                )
+        found = self._fixed("chain_id", str(chain_id))
+        if found != str(chain_id):
+            raise ConfigInvalid(
+                f"{self._field}: {self.place} has chain id {found}, expected {chain_id}: "
+                "name a new one"
+            )
+
+    def _fixed(self, key: str, value: str) -> str:
+        """Return what a key has, which is the first value that was given to it."""
+        query = sa.select(tables.meta.c.value).where(tables.meta.c.key == key)
+        with self._reading() as db:
+            found = db.execute(query).scalar()
+        if found is not None:
+            return str(found)
+        with self._writing() as db:
+            db.execute(self._database.insert_once(tables.meta, key=key, value=value))
+            return str(db.execute(query).scalar_one())
 
     def claim_genesis(self, block_hash: str) -> None:
         """
-        Bind the file to the chain that began with this block; chain ids of local nodes repeat.
+        Bind the journal to the chain that began with this block; chain ids of local nodes repeat.
 
         Raises
         ------
         ConfigInvalid
-            If the file belongs to another.
+            If it belongs to another.
         """
         if self._genesis is None:
-            values = {"key": "genesis", "value": block_hash}
-            with self._writing() as db:
-                db.execute(upsert(tables.meta).values(**values).on_conflict_do_nothing())
-                query = sa.select(tables.meta.c.value).where(tables.meta.c.key == "genesis")
-                self._genesis = str(db.execute(query).scalar_one())
+            self._genesis = self._fixed("genesis", block_hash)
         if self._genesis != block_hash:
             raise ConfigInvalid(
-                f"journal.path: {self.path} is of an earlier chain {self._chain_id}, which began "
-                f"with block {self._genesis}, this one with {block_hash}: name a new file"
+                f"{self._field}: {self.place} is of an earlier chain {self._chain_id}, which began "
+                f"with block {self._genesis}, this one with {block_hash}: name a new one"
             )
 
     @contextmanager
@@ -203,22 +142,13 @@ class Journal:
     def _writing(self) -> Iterator[sa.Connection]:
         deadline: Deadline | None = getattr(self._job, "deadline", None)
         allowed = deadline.effect("writing the journal") if deadline else nullcontext()
-        with self._faults(), allowed, self._engine.begin() as db:
-            yield db
+        with allowed:
+            self.fence()
+            with self._database.writing() as db:
+                yield db
 
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        with self._faults(), self._engine.connect() as db:
-            yield db
-
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        """Say in one line what is wrong with the file: full, locked, damaged."""
-        try:
-            yield
-        except (sa.exc.SQLAlchemyError, OverflowError) as fault:
-            words = str(getattr(fault, "orig", None) or fault).splitlines()[0]
-            raise JournalUnavailable(f"journal {self.path}: {words}") from fault
+    def _reading(self) -> AbstractContextManager[sa.Connection]:
+        return self._database.reading()
 
     # Ticks and decisions
 
@@ -233,7 +163,7 @@ class Journal:
         tuple[int, list[int]]
             The row of the tick and those of the decisions, in the order given.
         """
-        return self._write_tick(policy, entries, **_seen(job, started, block))
+        return self._write_tick(policy, entries, **seen(job, started, block))
 
     def write_tick(  # one row, written at once
         self,
@@ -247,7 +177,7 @@ class Journal:
     ) -> tuple[int, list[int]]:
         """Write a tick that has nothing to send, whole, with one commit."""
         done = {"ended_at": ended, "requests": requests, "result": "ok", "detail": ""}
-        return self._write_tick(policy, entries, **_seen(job, started, block), **done)
+        return self._write_tick(policy, entries, **seen(job, started, block), **done)
 
     def write_fault(  # one row, written at once
         self, job: str, started: float, ended: float, requests: int, result: str, detail: str
@@ -272,8 +202,8 @@ class Journal:
         with self._writing() as db:
             tick_id = _key(db.execute(tables.ticks.insert().values(**values)))
             row = {"hash": digest, "text": text.decode()}
-            db.execute(upsert(tables.policies).values(**row).on_conflict_do_nothing())
-            decided = [_decision_values(tick_id, digest, entry) for entry in entries]
+            db.execute(self._database.insert_once(tables.policies, **row))
+            decided = [decision_values(tick_id, digest, entry) for entry in entries]
             if not decided:
                 return tick_id, []
             insert = tables.decisions.insert().returning(
@@ -305,16 +235,17 @@ class Journal:
         )
         with self._reading() as db:
             text = db.execute(query).scalar()
-        return Memory() if text is None else decode_memory(text.encode())
+        with self._sound(f"the memory of vault {vault}"):
+            return Memory() if text is None else decode_memory(text.encode())
 
     def decisions(self, vault: Address | None = None) -> Iterator[DecisionRow]:
         """Yield all decisions, oldest first."""
         where = sa.true() if vault is None else tables.decisions.c.vault == vault
-        yield from self._decisions(_decision_query().where(where).order_by(tables.decisions.c.id))
+        yield from self._decisions(decision_query().where(where).order_by(tables.decisions.c.id))
 
     def find_decisions(self, start: str) -> list[DecisionRow]:
         """Return decisions by row number, by the start of the id, or by `last`; oldest first."""
-        query = _decision_query()
+        query = decision_query()
         if start == "last":
             newest = sa.select(sa.func.max(tables.decisions.c.id)).scalar_subquery()
             query = query.where(tables.decisions.c.id == newest)
@@ -326,9 +257,12 @@ class Journal:
         return list(self._decisions(query.order_by(tables.decisions.c.id)))
 
     def _decisions(self, query: sa.Select[Any]) -> Iterator[DecisionRow]:
+        query = query.execution_options(yield_per=ROWS_AT_ONCE)
         with self._reading() as db:
             for row in db.execute(query).mappings():
-                yield _decision_row(row)
+                with self._sound(f"decision {row['id']}"):
+                    found = decision_row(row)
+                yield found
 
     def ticks(self) -> list[dict[str, Any]]:
         """Return all ticks, oldest first."""
@@ -348,27 +282,51 @@ class Journal:
         now: float,
     ) -> Tx:
         """Write that a plan is about to be simulated and sent."""
+        return self._begin(
+            now,
+            purpose=REBALANCE,
+            decision_row=decision_row,
+            decision_id=plan.decision_id.hex(),
+            vault=snapshot.vault.vault,
+            book=snapshot.vault.book,
+            sender=sender,
+            plan_nonce=plan.nonce,
+            plan_deadline=plan.deadline,
+            calldata=calldata,
+            planned_at=snapshot.block.at,
+        )
+
+    def plan_call(self, call: CallEntry, now: float) -> Tx:
+        """Write that a call is about to be simulated and sent."""
+        return self._begin(
+            now,
+            purpose=call.purpose,
+            decision_id=keccak(bytes.fromhex(call.to[2:]) + call.calldata).hex(),
+            vault=call.about,
+            book=call.to,
+            sender=call.sender,
+            plan_deadline=call.deadline,
+            calldata=call.calldata,
+            planned_at=call.at,
+        )
+
+    def _begin(self, now: float, **values: Any) -> Tx:
         with self._writing() as db:
-            row = _key(
-                db.execute(
-                    tables.transactions.insert().values(
-                        decision_row=decision_row,
-                        decision_id=plan.decision_id.hex(),
-                        vault=snapshot.vault.vault,
-                        book=snapshot.vault.book,
-                        sender=sender,
-                        plan_nonce=plan.nonce,
-                        plan_deadline=plan.deadline,
-                        calldata=calldata,
-                        state=TxState.PLANNED,
-                        planned_at=snapshot.block.at,
-                    )
-                )
-            )
+            insert = tables.transactions.insert().values(state=TxState.PLANNED, **values)
+            row = _key(db.execute(insert))
             _log_step(db, row, None, TxState.PLANNED, now, "")
         return self.transaction(row)
 
-    def advance(self, tx: Tx, state: TxState, now: float, detail: str = "", **values: Any) -> Tx:
+    def advance(
+        self,
+        tx: Tx,
+        state: TxState,
+        now: float,
+        detail: str = "",
+        *,
+        failure: Failure | None = None,
+        **values: Any,
+    ) -> Tx:
         """
         Move a transaction to another state.
 
@@ -377,20 +335,82 @@ class Journal:
         InvariantBroken
             If there is no such step, or the row is not where `tx` says.
         """
-        if state not in STEPS[tx.state]:
-            raise InvariantBroken(f"transaction {tx.id}: no step from {tx.state} to {state}")
+        check_step(tx, state, failure)
         if detail:
             values["detail"] = detail
         with self._writing() as db:
-            updated = db.execute(
-                tables.transactions.update()
-                .where(tables.transactions.c.id == tx.id, tables.transactions.c.state == tx.state)
-                .values(state=state, **values)
-            )
-            if updated.rowcount != 1:
-                raise InvariantBroken(f"transaction {tx.id} is not {tx.state} any more")
-            _log_step(db, tx.id, tx.state, state, now, detail)
+            self._move(db, tx, state, now, detail, failure=failure, **values)
         return self.transaction(tx.id)
+
+    def _move(  # one step with all that it writes
+        self, db: sa.Connection, tx: Tx, state: TxState, now: float, why: str, **values: Any
+    ) -> None:
+        rows = tables.transactions
+        where = (rows.c.id == tx.id, rows.c.state == tx.state)
+        updated = db.execute(rows.update().where(*where).values(state=state, **values))
+        if updated.rowcount != 1:
+            self.fence()  # else it was the other one's step
+            raise InvariantBroken(f"transaction {tx.id} is not {tx.state} any more")
+        if state is not tx.state:
+            _log_step(db, tx.id, tx.state, state, now, why)
+
+    def sign(  # a row of each table, written at once
+        self, tx: Tx, signed: Signed, envelope: Envelope, now: float, *, cancels: bool = False
+    ) -> Tx:
+        """
+        Write what was signed, for the first time or in the place of what was signed before.
+
+        Parameters
+        ----------
+        cancels : bool
+            Whether the bytes only free the nonce.
+        """
+        values = {
+            "tx_hash": signed.tx_hash,
+            "raw": signed.raw,
+            "max_fee": envelope.max_fee,
+            "priority_fee": envelope.priority_fee,
+        }
+        more = {"account_nonce": envelope.nonce, "gas_limit": envelope.gas}
+        if tx.state is TxState.PLANNED:
+            check_step(tx, TxState.SIGNED)
+        after = TxState.SIGNED if tx.state is TxState.PLANNED else tx.state
+        with self._writing() as db:
+            mark = {"transaction_id": tx.id, "cancels": cancels, "signed_at": now}
+            db.execute(self._database.insert_once(tables.envelopes, **values, **mark))
+            self._move(db, tx, after, now, "", **values, **more)
+        return self.transaction(tx.id)
+
+    def signatures(self, transactions: Sequence[Tx]) -> dict[int, list[Signature]]:
+        """Return what was signed for each transaction, by its row, oldest first."""
+        found: dict[int, list[Signature]] = {tx.id: [] for tx in transactions}
+        columns = tables.envelopes.c
+        query = sa.select(
+            columns.transaction_id, columns.tx_hash, columns.cancels, columns.signed_at
+        ).where(columns.transaction_id.in_(found))
+        if not found:
+            return found
+        with self._reading() as db, self._sound("an envelope"):
+            for row in db.execute(query.order_by(columns.signed_at)):
+                found[row[0]].append(
+                    Signature(tx_hash=row[1], cancels=row[2], signed_at=float(row[3]))
+                )
+        return found
+
+    def bytes_of(self, tx_hash: str, tx: Tx) -> bytes | None:
+        """Return the bytes of one hash of a transaction."""
+        if tx_hash == tx.tx_hash:
+            return tx.raw
+        query = sa.select(tables.envelopes.c.raw).where(tables.envelopes.c.tx_hash == tx_hash)
+        with self._reading() as db:
+            return db.execute(query).scalar()
+
+    def hashes(self, transactions: Sequence[Tx]) -> list[str]:
+        """Return every hash by which the chain may know one of these."""
+        signed = self.signatures(transactions)
+        found = [each.tx_hash for rows in signed.values() for each in rows]
+        found += [tx.tx_hash for tx in transactions if tx.tx_hash is not None]
+        return list(dict.fromkeys(found))
 
     def count_send(self, tx: Tx) -> Tx:
         """Write that the bytes are about to be handed to a node."""
@@ -403,7 +423,7 @@ class Journal:
         """Write that a transaction is missed at this head; return since which head it is."""
         values = {"transaction_id": tx.id, "block_number": block_number}
         with self._writing() as db:
-            db.execute(upsert(tables.absences).values(**values).on_conflict_do_nothing())
+            db.execute(self._database.insert_once(tables.absences, **values))
             column = tables.absences.c.block_number
             query = sa.select(column).where(tables.absences.c.transaction_id == tx.id)
             return int(db.execute(query).scalar_one())
@@ -415,9 +435,8 @@ class Journal:
 
     def transaction(self, row: int) -> Tx:
         """Return one transaction."""
-        with self._reading() as db:
-            query = sa.select(tables.transactions).where(tables.transactions.c.id == row)
-            return _tx(db.execute(query).mappings().one())
+        (found,) = self._transactions(tables.transactions.c.id == row)
+        return found
 
     def transactions(self) -> list[Tx]:
         """Return all transactions, oldest first."""
@@ -428,16 +447,31 @@ class Journal:
         state = tables.transactions.c.state
         with self._reading() as db:
             rows = db.execute(sa.select(state, sa.func.count()).group_by(state))
-            return {TxState(found): int(count) for found, count in rows}
+            with self._sound("a transaction"):
+                return {TxState(found): int(count) for found, count in rows}
 
     def in_flight(self) -> list[Tx]:
-        """Return transactions whose end is not known yet, oldest first."""
-        return self._transactions(tables.transactions.c.state.in_(OPEN))
+        """Return transactions whose end is not known yet, oldest first; also one of no state."""
+        return self._transactions(tables.transactions.c.state.not_in(ENDED))
 
     def _transactions(self, where: sa.ColumnElement[bool]) -> list[Tx]:
         query = sa.select(tables.transactions).where(where).order_by(tables.transactions.c.id)
         with self._reading() as db:
-            return [_tx(row) for row in db.execute(query).mappings()]
+            with self._sound("a transaction"):
+                rows = list(db.execute(query).mappings())
+            return [self._transaction(row) for row in rows]
+
+    def _transaction(self, row: Mapping[Any, Any]) -> Tx:
+        with self._sound(f"transaction {row['id']}"):
+            return transaction_row(row)
+
+    @contextmanager
+    def _sound(self, row: str) -> Iterator[None]:
+        """Say which row cannot be, and what to do."""
+        try:
+            yield
+        except UNREADABLE as fault:
+            raise self._database.damaged(row, fault) from fault
 
     def steps(self, tx: Tx) -> list[str]:
         """Return the states that a transaction went through."""
@@ -445,7 +479,7 @@ class Journal:
         with self._reading() as db:
             return [str(row[0]) for row in db.execute(query.order_by(tables.steps.c.id))]
 
-    def spent(self, at: int) -> Spent:
+    def spent(self, at: int, *, upkeep: bool = False) -> Spent:
         """
         Return what was sent and spent lately, by chain time.
 
@@ -453,10 +487,16 @@ class Journal:
         ----------
         at : int
             The head's time.
+        upkeep : bool
+            For calls that anybody may make; else for rebalances.
         """
+        columns = tables.transactions.c
+        rebalances = columns.purpose == REBALANCE
         sent = self._transactions(
             sa.and_(
-                tables.transactions.c.sends > 0, tables.transactions.c.planned_at > at - DAY_SECS
+                columns.sends > 0,
+                columns.planned_at > at - DAY_SECS,
+                sa.not_(rebalances) if upkeep else rebalances,
             )
         )
         ended = [tx for tx in reversed(sent) if tx.succeeded is not None]
@@ -473,40 +513,8 @@ class Journal:
         )
 
 
-def _configure(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _seen(job: str, started: float, block: Block) -> dict[str, Any]:
-    return {
-        "job": job,
-        "started_at": started,
-        "block_number": block.number,
-        "block_hash": block.hash,
-        "parent_hash": block.parent_hash,
-        "block_at": block.at,
-    }
-
-
-def _decision_values(tick_id: int, policy_hash: str, entry: Entry) -> dict[str, Any]:
-    decision = entry.decision
-    return {
-        "tick_id": tick_id,
-        "vault": entry.snapshot.vault.vault,
-        "decision_id": decision.decision_id.hex(),
-        "kind": type(decision).__name__.lower(),
-        "reason": decision.reason,
-        "words": zlib.compress(entry.snapshot.words, 1),
-        "policy_hash": policy_hash,
-        "memory_before": entry.memory.encode().decode(),
-        "memory_after": decision.memory.encode().decode(),
-        "plan": encode_plan(decision.plan) if isinstance(decision, Rebalance) else None,
-        "figures": json.dumps(dict(entry.figures), sort_keys=True),
-    }
+def _nothing() -> None:
+    pass
 
 
 def _key(result: sa.CursorResult[Any]) -> int:
@@ -523,53 +531,4 @@ def _log_step(
         tables.steps.insert().values(
             transaction_id=row, state_before=before, state_after=after, at=now, detail=detail
         )
-    )
-
-
-def _tx(row: Mapping[Any, Any]) -> Tx:
-    fields = dict(row)
-    fields["state"] = TxState(fields["state"])
-    return Tx(**fields)
-
-
-def _decision_query() -> sa.Select[Any]:
-    return (
-        sa.select(
-            tables.decisions,
-            tables.policies.c.text.label("policy"),
-            tables.ticks.c.job,
-            tables.ticks.c.block_number,
-            tables.ticks.c.block_hash,
-            tables.ticks.c.parent_hash,
-            tables.ticks.c.block_at,
-        )
-        .join(tables.policies, tables.policies.c.hash == tables.decisions.c.policy_hash)
-        .join(tables.ticks, tables.ticks.c.id == tables.decisions.c.tick_id)
-    )
-
-
-def _decision_row(row: Mapping[Any, Any]) -> DecisionRow:
-    words = zlib.decompress(row["words"])
-    block = Block(
-        number=row["block_number"],
-        hash=row["block_hash"],
-        parent_hash=row["parent_hash"],
-        at=row["block_at"],
-        base_fee=0,  # no part of a decision
-    )
-    plan = row["plan"]
-    return DecisionRow(
-        id=row["id"],
-        tick_id=row["tick_id"],
-        job=row["job"],
-        decision_id=row["decision_id"],
-        kind=row["kind"],
-        reason=row["reason"],
-        snapshot=Snapshot(block=block, vault=decode_vault(words), words=words),
-        policy=decode_policy(row["policy"].encode()),
-        memory_before=decode_memory(row["memory_before"].encode()),
-        memory_after=decode_memory(row["memory_after"].encode()),
-        plan=None if plan is None else decode_plan(plan),
-        figures=json.loads(row["figures"]),
-        objection=row["objection"],
     )

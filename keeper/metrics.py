@@ -104,6 +104,7 @@ class Metrics:
         self._used = self._gauge("budget_used", "Used of a budget of [safety]", "budget")
         self._limit = self._gauge("budget_limit", "Where sending stops", "budget")
         self._kill = self._gauge("kill_switch", "1 while the kill file exists")
+        self._leads = self._gauge("leads", "1 while this keeper leads, 0 while it stands by")
         self._balance = self._gauge("key_balance_ether", "Balance of the keeper's key")
 
     def _make_watch(self) -> None:
@@ -159,6 +160,10 @@ class Metrics:
     def kill_switch(self, *, killed: bool) -> None:
         """Note whether the kill file exists."""
         self._kill.set(killed)
+
+    def leads(self, *, leads: bool) -> None:
+        """Note whether this keeper sends."""
+        self._leads.set(leads)
 
     def job(self, job: str, result: str) -> None:
         """Count a run of a job."""

@@ -9,6 +9,7 @@ nobody outside: a tick is not the slower for it.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -33,6 +34,7 @@ from keeper.strategy import Rebalance
 
 PULSE_SECS: Final = 1.0
 UNDELIVERED_SECS: Final = 300.0  # a target that takes no alert for so long is one itself
+TAKEN_OVER_SECS: Final = 60.0  # that it counts as news
 CAUSES: Final[tuple[tuple[type[KeeperError], str], ...]] = (  # the narrower class first
     (WrongChain, "wrong_chain"),
     (NodeBehind, "node_behind"),
@@ -73,6 +75,8 @@ class Observer:
         self._killed = False
         self._spent: Spent | None = None  # None: not counted yet
         self._open = False  # whether transactions were open then
+        self._leads = True
+        self._took_over_at: float | None = None
 
     # Told by others
 
@@ -82,12 +86,13 @@ class Observer:
             result = "ok" if error is None else "fault" if isinstance(error, Fault) else "halt"
             self._metrics.tick(report.job, result, report.stages)
             self._health.note(report, error)
+            self._note_role(report)
             self._note_end(report, error)
             if report.reading is not None:
                 self._metrics.head(report.reading.block)
                 self._note_spending(report, report.reading.block.at)
                 self._note_key(report, report.reading.block.at, report.reading.balance)
-            if error is None:
+            if error is None or isinstance(error, JournalUnavailable):
                 self._note_vaults(report)
 
     def ran(self, job: str, result: str) -> None:
@@ -130,6 +135,7 @@ class Observer:
         state = self._health.ready()
         more = {
             "mode": "live" if self._orders.live else "dry run",
+            "role": "leader" if self._leads else "standby",
             "kill_switch": self._killed,
             "budgets": {name: f"{used} of {limit}" for name, used, limit in self._budgets()},
         }
@@ -140,6 +146,20 @@ class Observer:
     def _budgets(self) -> Iterator[tuple[str, int, int]]:
         found = budgets(self._spent or Spent(), self._orders.safety)
         yield from ((name, used, limit) for name, (used, limit) in found.items())
+
+    def _note_role(self, report: TickReport) -> None:
+        """Tell what is to be told only while this keeper leads, or nobody can say who does."""
+        if report.leads and not self._leads:
+            self._took_over_at = time.monotonic()
+            self._log.warning("took over")
+        elif self._leads and not report.leads:
+            self._took_over_at = None
+            self._log.warning("stands by")
+        self._leads = report.leads
+        if report.leads:
+            self._alarm.lead()
+        else:
+            self._alarm.stand_by()
 
     def _note_end(self, report: TickReport, error: KeeperError | None) -> None:
         self._cause = next((name for kind, name in CAUSES if isinstance(error, kind)), "")
@@ -205,6 +225,11 @@ class Observer:
         self._metrics.kill_switch(killed=self._killed)
         words = f"{self._orders.kill_file} exists" if self._killed else None
         self._alarm.note("kill_switch", "", words)
+        self._metrics.leads(leads=self._leads)
+        since = None if self._took_over_at is None else time.monotonic() - self._took_over_at
+        fresh = since is not None and since < TAKEN_OVER_SECS
+        words = "this keeper leads now" if fresh else None
+        self._alarm.note("took_over", "", words)
         age = self._health.without_good_tick_secs()
         failing = age > self._health.good_tick_secs and not self._cause
         words = f"no good tick for {age:.0f} s" if failing else None

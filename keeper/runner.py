@@ -19,7 +19,15 @@ from typing import Any, Protocol
 import structlog
 
 from keeper.deadline import Deadline
-from keeper.errors import ConfigInvalid, CorruptAnswer, Fault, Halt, KeeperError
+from keeper.errors import (
+    ConfigInvalid,
+    CorruptAnswer,
+    Fault,
+    Halt,
+    JournalUnavailable,
+    KeeperError,
+    LeaseLost,
+)
 from keeper.guard import objection
 from keeper.journal import OPEN, Entry, Journal, Tx, TxState
 from keeper.policy import Memory
@@ -76,6 +84,7 @@ class TickReport:
     waiting: list[Tx] = field(default_factory=list)
     stages: dict[str, float] = field(default_factory=dict)  # seconds
     unrecorded: str = ""  # why the journal does not have how it ended
+    leads: bool = True  # else it only watches
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -85,6 +94,33 @@ class TickReport:
             yield
         finally:
             self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - began
+
+
+class Leadership(Protocol):
+    """Who may send and write; `keeper.lease.Lease`, or a stand-in."""
+
+    @property
+    def holder(self) -> str:
+        """Return who leads, in words."""
+
+    def leads(self) -> bool:
+        """Return whether this keeper does."""
+
+    def check(self) -> None:
+        """Raise `LeaseLost` if another has taken over since."""
+
+
+class Alone:
+    """The lease of a keeper that has none beside it."""
+
+    holder = "this one"
+
+    def leads(self) -> bool:
+        """Return whether this keeper does: always."""
+        return True
+
+    def check(self) -> None:
+        """Do nothing."""
 
 
 class Witness(Protocol):
@@ -124,10 +160,13 @@ class Keeper:
         journal: Journal,
         orders: Orders,
         signer: Key | None,
+        lease: Leadership | None = None,
         wall: Callable[[], float] = time.time,
         log: Any = None,
     ) -> None:
         self.witness: Witness | None = None
+        self._lease = lease if lease is not None else Alone()
+        journal.fence = self._lease.check
         self._chain = chain
         self._journal = journal
         self._orders = orders
@@ -135,7 +174,13 @@ class Keeper:
         self._wall = wall
         self._log = log if log is not None else structlog.get_logger("keeper")
         self._sending = Sending(
-            chain=chain, journal=journal, orders=orders, signer=signer, wall=wall, log=self._log
+            chain=chain,
+            journal=journal,
+            orders=orders,
+            signer=signer,
+            check=self._lease.check,
+            wall=wall,
+            log=self._log,
         )
         self._memories: dict[Address, Memory] = {}  # of the last decisions; the journal has them
 
@@ -179,6 +224,34 @@ class Keeper:
     # The cycle
 
     def _cycle(self, report: TickReport, deadline: Deadline) -> None:
+        try:
+            report.leads = self._lease.leads()
+            if report.leads:
+                self._keep(report, deadline)
+            else:
+                self._memories.clear()  # the journal has those of whoever leads
+                self._look(report, f"{self._lease.holder} leads", deadline)
+        except JournalUnavailable as fault:
+            report.unrecorded = str(fault)
+            self._look(report, str(fault), deadline)
+            raise
+
+    def _look(self, report: TickReport, why: str, deadline: Deadline) -> None:
+        """See what can be seen; nothing is written or sent."""
+        if report.reading is None:
+            with report.stage("read"):
+                report.reading = self._chain.read(self._orders.vaults, self.sender, [], deadline)
+        if not report.verdicts:
+            with report.stage("decide"):
+                report.verdicts = [
+                    self._judge(found, self._memory_if_any(found.vault.vault))
+                    for found in report.reading.snapshots
+                ]
+        for verdict in report.verdicts:
+            if isinstance(verdict.decision, Rebalance) and not verdict.note:
+                verdict.note, verdict.withheld = why, True
+
+    def _keep(self, report: TickReport, deadline: Deadline) -> None:
         with report.stage("read"):
             open_ones = self._journal.in_flight()
             report.reading = reading = self._read(open_ones, deadline)
@@ -186,7 +259,10 @@ class Keeper:
             report.waiting = self._sending.resolve(open_ones, reading, deadline)
         with report.stage("decide"):
             self._check_trigger(reading)
-            report.verdicts = [self._judge(snapshot) for snapshot in reading.snapshots]
+            report.verdicts = [
+                self._judge(snapshot, self._memory(snapshot.vault.vault))
+                for snapshot in reading.snapshots
+            ]
         wanted = [v for v in report.verdicts if isinstance(v.decision, Rebalance)]
         with report.stage("record"):
             self._record(report, reading, finished=not wanted)
@@ -197,7 +273,7 @@ class Keeper:
 
     def _read(self, open_ones: list[Tx], deadline: Deadline) -> Reading:
         """Read the chain; the journal must be of the same one."""
-        watched = [tx.tx_hash for tx in open_ones if tx.tx_hash is not None]
+        watched = self._journal.hashes(open_ones)
         reading = self._chain.read(self._orders.vaults, self.sender, watched, deadline)
         if reading.genesis is not None:
             self._journal.claim_genesis(reading.genesis)
@@ -231,17 +307,26 @@ class Keeper:
         """Return the time now and the requests that a tick has made."""
         return max(self._wall(), report.started), self._chain.requests - report.asked
 
-    def _judge(self, snapshot: Snapshot) -> Verdict:
+    def _judge(self, snapshot: Snapshot, memory: Memory) -> Verdict:
         vault = snapshot.vault.vault
-        memory = self._memories.get(vault)
-        if memory is None:
-            memory = self._journal.memory(vault)
         try:
             decision = decide(snapshot, self._orders.policy, memory)
             risk = assess(snapshot.vault) if snapshot.vault.price_wad > 0 else None
         except (ArithmeticError, ValueError) as fault:
             raise CorruptAnswer(f"vault {vault} has numbers that cannot be: {fault}") from fault
         return Verdict(snapshot=snapshot, memory=memory, decision=decision, risk=risk)
+
+    def _memory(self, vault: Address) -> Memory:
+        """Return what the last decision about a vault left."""
+        found = self._memories.get(vault)
+        return self._journal.memory(vault) if found is None else found
+
+    def _memory_if_any(self, vault: Address) -> Memory:
+        """Return it for who only looks; nothing while the journal cannot say."""
+        try:
+            return self._memory(vault)
+        except JournalUnavailable:
+            return Memory()
 
     def _act(
         self, report: TickReport, reading: Reading, wanted: list[Verdict], deadline: Deadline
@@ -312,11 +397,14 @@ class Keeper:
     def _end_badly(self, report: TickReport, error: KeeperError) -> None:
         ended, requests = self._spent_on(report)
         result = _result(error)
-        try:
-            self._write_end(report, ended, requests, result, str(error))
-        except Fault as fault:
-            report.unrecorded = str(fault)
-            result = f"{result}, not recorded: {fault}"
+        if isinstance(error, LeaseLost):
+            report.leads = False
+        elif not isinstance(error, JournalUnavailable):
+            try:
+                self._write_end(report, ended, requests, result, str(error))
+            except Fault as fault:
+                report.unrecorded = str(fault)
+                result = f"{result}, not recorded: {fault}"
         self._log.warning(
             report.job,
             tick=report.tick_id,
@@ -343,6 +431,7 @@ class Keeper:
         return {
             "stages": {name: round(secs, 4) for name, secs in report.stages.items()},
             "killed": self._orders.kill_file.exists(),
+            **({} if report.leads else {"role": "standby"}),
         }
 
     def _log_line(self, report: TickReport) -> None:

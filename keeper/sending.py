@@ -24,15 +24,19 @@ from keeper.errors import (
     meaning,
 )
 from keeper.guard import Safety
-from keeper.journal import Journal, Tx, TxState
+from keeper.journal import Journal
+from keeper.lifecycle import Failure, Signature, Tx, TxState
 from keeper.plan import Plan, calldata
 from keeper.policy import Policy
 from keeper.reading import Reading, Receipt
+from keeper.rows import CallEntry
 from keeper.snapshot import Address, Snapshot
 from keeper.units import BPS, mul_div_up
 
 FIRST_POLL_SECS: Final = 0.05
 LONGEST_POLL_SECS: Final = 2.0
+BUMP_BPS: Final = 1_250  # of both fees; nodes ask for a tenth more
+TRANSFER_GAS: Final = 21_000
 LOST_AFTER_BLOCKS: Final = 3  # without receipt and unknown, its nonce used or its call refused
 
 
@@ -44,6 +48,8 @@ class Fees:
     priority_fee: int
     max_gas: int
     gas_margin_bps: int
+    replace_after_secs: float = 60.0  # that bytes wait in the pool before better paid ones follow
+    max_replacements: int = 8  # of one nonce
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +117,11 @@ class Sending:
         journal: Journal,
         orders: Orders,
         signer: Key | None,
+        check: Callable[[], None],
         wall: Callable[[], float],
         log: Any,
     ) -> None:
+        self._check = check  # whether another keeper has taken over
         self._chain = chain
         self._journal = journal
         self._orders = orders
@@ -148,15 +156,27 @@ class Sending:
         call = calldata(plan)
         deadline.check("simulating")
         tx = self._journal.plan(row, snapshot, plan, call, signer.address, self._wall())
+        return self.carry_out(tx, reading, nonce, deadline)
+
+    def execute_call(self, call: CallEntry, reading: Reading, deadline: Deadline) -> Tx:
+        """Make a call that no decision wants; see `execute`."""
+        tx = self._journal.plan_call(call, self._wall())
+        return self.carry_out(tx, reading, reading.nonce, deadline)
+
+    def carry_out(self, tx: Tx, reading: Reading, nonce: int, deadline: Deadline) -> Tx:
+        """Simulate, sign and send what is planned, and wait for it; see `execute`."""
+        signer = self._signer
+        assert signer is not None  # noqa: S101  # whoever calls has looked
         try:
             envelope = self._envelope(tx, reading, nonce)
             deadline.check("signing")
+            signed = signer.sign(envelope)
         except Unsendable as refused:
-            return self._fail(tx, str(refused))
+            return self._fail(tx, Failure.REFUSED, str(refused))
         except Fault as fault:
-            self._fail(tx, str(fault))
+            self._fail(tx, Failure.ABANDONED, str(fault))
             raise
-        return self._send(tx, signer.sign(envelope), envelope, deadline)
+        return self._send(tx, signed, envelope, deadline)
 
     def fee_objection(self, base_fee: int) -> str | None:
         """Return why nothing is sent at this base fee, or None."""
@@ -185,29 +205,20 @@ class Sending:
         )
 
     def _send(self, tx: Tx, signed: Signed, envelope: Envelope, deadline: Deadline) -> Tx:
-        tx = self._journal.advance(
-            tx,
-            TxState.SIGNED,
-            self._wall(),
-            tx_hash=signed.tx_hash,
-            raw=signed.raw,
-            account_nonce=envelope.nonce,
-            gas_limit=envelope.gas,
-            max_fee=envelope.max_fee,
-            priority_fee=envelope.priority_fee,
-        )
+        tx = self._journal.sign(tx, signed, envelope, self._wall())
         try:
             deadline.check("sending")
         except Fault as late:
-            self._fail(tx, f"never sent: {late}")
+            self._fail(tx, Failure.ABANDONED, f"never sent: {late}")
             raise
         tx = self._journal.count_send(tx)
         deadline.check("sending")
+        self._check()
         try:
             self._chain.send(signed)
         except SendRefused as refused:
             if not (isinstance(refused, NonceTaken) and self._chain.known(signed.tx_hash)):
-                return self._fail(tx, str(refused))
+                return self._fail(tx, Failure.REFUSED, str(refused))
         # ChainUnavailable goes up: the node may have it, so the row stays signed
         tx = self._journal.advance(tx, TxState.ACCEPTED, self._wall())
         return self._await(tx, deadline)
@@ -245,41 +256,54 @@ class Sending:
         if not self._orders.live:
             return open_ones
         waiting = []
+        signed = self._journal.signatures(open_ones)
         for found in open_ones:
-            tx = self._resolve_one(found, reading, deadline)
+            tx = self._resolve_one(found, signed[found.id], reading, deadline)
             if tx.state not in (TxState.FINAL, TxState.FAILED):
                 waiting.append(tx)
         return waiting
 
-    def _resolve_one(self, tx: Tx, reading: Reading, deadline: Deadline) -> Tx:
+    def _resolve_one(
+        self, tx: Tx, signed: list[Signature], reading: Reading, deadline: Deadline
+    ) -> Tx:
         if tx.state is TxState.PLANNED or tx.tx_hash is None:
-            return self._fail(tx, "the keeper stopped before it was signed")
-        receipt = reading.receipts.get(tx.tx_hash)
+            return self._fail(tx, Failure.ABANDONED, "the keeper stopped before it was signed")
+        hashes = [each.tx_hash for each in signed] or [tx.tx_hash]
+        receipt = next(filter(None, map(reading.receipts.get, hashes)), None)
         if receipt is not None:
             # The answers of a batch may straddle a block: then the snapshot is too old for it.
             newer = receipt.block_number > reading.block.number
-            return tx if newer else self._settle(tx, receipt, reading.block.number)
+            cancelled = any(each.cancels and each.tx_hash == receipt.tx_hash for each in signed)
+            if newer:
+                return tx
+            head = reading.block.number
+            return self._freed(tx, receipt, head) if cancelled else self._settle(tx, receipt, head)
         if tx.state is TxState.MINED:
             detail = f"block {tx.block_number} was replaced"
             tx = self._journal.advance(tx, TxState.ACCEPTED, self._wall(), detail, succeeded=None)
         if tx.sender != self._sender:
             expired = reading.block.at > tx.plan_deadline
-            return self._fail(tx, "of another key, and its plan expired") if expired else tx
+            why = "of another key, and its plan expired"
+            return self._fail(tx, Failure.ABANDONED, why) if expired else tx
         if tx.sends == 0:
-            return self._fail(tx, "the keeper stopped before it was sent")
-        return self._unmined(tx, reading, deadline)
+            return self._fail(tx, Failure.ABANDONED, "the keeper stopped before it was sent")
+        return self._unmined(tx, signed, reading, deadline)
 
-    def _unmined(self, tx: Tx, reading: Reading, deadline: Deadline) -> Tx:
+    def _unmined(self, tx: Tx, signed: list[Signature], reading: Reading, deadline: Deadline) -> Tx:
         """Deal with a transaction that is signed, perhaps sent, and has no receipt."""
         expired = reading.block.at > tx.plan_deadline
         taken = tx.account_nonce is not None and reading.nonce > tx.account_nonce
-        if self._chain.known(str(tx.tx_hash)):
-            return self._waits(tx, stuck=expired and not taken)
+        hashes = [each.tx_hash for each in signed] or [str(tx.tx_hash)]
+        if any(map(self._chain.known, reversed(hashes))):
+            tx = self._waits(tx)
+            return tx if taken else self._replaced(tx, signed, reading, deadline)
         if taken:
-            return self._missed(tx, reading, "another transaction of this key took its place")
+            why = "another transaction of this key took its place"
+            return self._missed(tx, reading, Failure.SUPERSEDED, why)
         if expired or tx.account_nonce == 0:
             # Expired plans revert. Nonce 0 is renumbered by Ganache and would run again.
-            return self._fail(tx, str(TransactionDropped(str(tx.tx_hash), "not in the pool")))
+            why = str(TransactionDropped(str(tx.tx_hash), "not in the pool"))
+            return self._fail(tx, Failure.DROPPED, why)
         if self._orders.kill_file.exists():
             return tx
         try:
@@ -287,22 +311,75 @@ class Sending:
         except NonceTaken:
             return tx  # by it or by another: the next tick looks
         except Unsendable as refused:
-            return self._missed(tx, reading, f"not sent again: {refused}")
+            return self._missed(tx, reading, Failure.REFUSED, f"not sent again: {refused}")
         except ChainUnavailable as fault:
             self._log.warning("not sent again", tx=tx.tx_hash, error=str(fault))
             return tx
 
-    def _waits(self, tx: Tx, *, stuck: bool) -> Tx:
+    def _waits(self, tx: Tx) -> Tx:
         self._journal.present(tx)
         if tx.state is TxState.SIGNED:
             tx = self._journal.advance(tx, TxState.ACCEPTED, self._wall())
-        if stuck:
-            # Its plan reverts by now, so it is harmless, but it holds the key's nonce.
-            # Replacing it by a better paid one is for later (fee bumping).
-            self._log.warning("stuck", tx=tx.tx_hash, why="waits in the pool, plan expired")
         return tx
 
-    def _missed(self, tx: Tx, reading: Reading, why: str) -> Tx:
+    def _replaced(
+        self, tx: Tx, signed: list[Signature], reading: Reading, deadline: Deadline
+    ) -> Tx:
+        """
+        Pay more for what waits in the pool too long; free its nonce when its plan has expired.
+
+        The call is not simulated again: a node that counts its pool would carry it out on top of
+        itself. Whatever of one nonce is mined, the others are void.
+        """
+        signer, waited = self._signer, self._wall() - signed[-1].signed_at if signed else 0.0
+        fees = self._orders.fees
+        if signer is None or waited < fees.replace_after_secs or self._orders.kill_file.exists():
+            return tx
+        envelope = self._better(tx, reading)
+        if envelope is None or len(signed) > fees.max_replacements:
+            self._log.warning("stuck", tx=tx.tx_hash, why="waits in the pool at the fee cap")
+            return tx
+        deadline.check("replacing")
+        cancels = envelope.calldata != tx.calldata
+        try:
+            new = signer.sign(envelope)
+            tx = self._journal.sign(tx, new, envelope, self._wall(), cancels=cancels)
+            tx = self._journal.count_send(tx)
+            deadline.check("replacing")
+            self._check()
+            self._chain.send(new)
+        except (Unsendable, ChainUnavailable) as fault:  # what was sent before still waits
+            self._log.warning("not replaced", tx=tx.tx_hash, error=str(fault))
+        else:
+            self._log.info("replaced", tx=new.tx_hash, max_fee=envelope.max_fee, cancels=cancels)
+        return tx
+
+    def _better(self, tx: Tx, reading: Reading) -> Envelope | None:
+        """Return what pays 12.5 % more on both fees, or None when the cap forbids that."""
+        fees, expired = self._orders.fees, reading.block.at > tx.plan_deadline
+        least = mul_div_up(tx.max_fee or 0, BPS + BUMP_BPS, BPS)
+        priority = mul_div_up(max(tx.priority_fee or 0, 1), BPS + BUMP_BPS, BPS)
+        wanted = min(2 * reading.block.base_fee + priority, fees.max_fee)
+        max_fee = max(least, wanted)
+        if max_fee > fees.max_fee or tx.account_nonce is None:
+            return None
+        return Envelope(
+            to=tx.sender if expired else tx.book,
+            calldata=b"" if expired else tx.calldata,
+            nonce=tx.account_nonce,
+            gas=TRANSFER_GAS if expired else tx.gas_limit or fees.max_gas,
+            max_fee=max_fee,
+            priority_fee=min(priority, max_fee),
+        )
+
+    def _freed(self, tx: Tx, receipt: Receipt, head: int) -> Tx:
+        """Note that the nonce was freed, once that cannot be replaced."""
+        if head - receipt.block_number + 1 < self._orders.confirmations:
+            return tx
+        why = f"its plan expired, and {receipt.tx_hash} freed the nonce"
+        return self._fail(tx, Failure.SUPERSEDED, why)
+
+    def _missed(self, tx: Tx, reading: Reading, failure: Failure, why: str) -> Tx:
         """
         Give a transaction up when it has been missed for some blocks.
 
@@ -311,7 +388,7 @@ class Sending:
         """
         head = reading.block.number
         lost = head - self._journal.absent(tx, head) >= LOST_AFTER_BLOCKS
-        return self._fail(tx, why) if lost else tx
+        return self._fail(tx, failure, why) if lost else tx
 
     def _send_again(self, tx: Tx, deadline: Deadline) -> Tx:
         """Send the same bytes; the caller's snapshot is older than what they do."""
@@ -321,6 +398,7 @@ class Sending:
         deadline.check("sending again")
         tx = self._journal.count_send(tx)
         deadline.check("sending again")
+        self._check()
         self._chain.send(Signed(tx_hash=str(tx.tx_hash), raw=raw))
         if tx.state is TxState.SIGNED:
             tx = self._journal.advance(tx, TxState.ACCEPTED, self._wall(), "sent again")
@@ -336,7 +414,7 @@ class Sending:
             return tx
         if receipt.succeeded:
             return self._journal.advance(tx, TxState.FINAL, self._wall())
-        return self._fail(tx, f"reverted: {self._why(tx, receipt)}")
+        return self._fail(tx, Failure.REVERTED, f"reverted: {self._why(tx, receipt)}")
 
     def _mined(self, tx: Tx, receipt: Receipt) -> Tx:
         if tx.state is TxState.MINED:
@@ -345,6 +423,8 @@ class Sending:
             tx,
             TxState.MINED,
             self._wall(),
+            tx_hash=receipt.tx_hash,
+            raw=self._journal.bytes_of(receipt.tx_hash, tx),
             block_number=receipt.block_number,
             block_hash=receipt.block_hash,
             succeeded=receipt.succeeded,
@@ -359,5 +439,5 @@ class Sending:
             reason = ""
         return meaning(reason)
 
-    def _fail(self, tx: Tx, why: str) -> Tx:
-        return self._journal.advance(tx, TxState.FAILED, self._wall(), why)
+    def _fail(self, tx: Tx, failure: Failure, why: str) -> Tx:
+        return self._journal.advance(tx, TxState.FAILED, self._wall(), why, failure=failure)

@@ -6,6 +6,8 @@ The keeper's key: it signs, and appears in no message.
 from __future__ import annotations
 
 import json
+import sys
+from getpass import getpass
 from pathlib import Path
 
 from eth_account import Account
@@ -54,12 +56,8 @@ def signer_from_key(key: str, chain_id: int) -> Signer:
         raise ConfigInvalid("signer: not a private key") from None
 
 
-def signer_from_keystore(keystore: Path, password_file: Path, chain_id: int) -> Signer:
+def signer_from_keystore(keystore: Path, password: str, chain_id: int) -> Signer:
     """Return the signer of an encrypted keystore; the password appears in no message."""
-    try:
-        password = password_file.read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as fault:
-        raise ConfigInvalid(f"signer.password_file: {fault.strerror}") from None
     try:
         text = keystore.read_text(encoding="utf-8")
     except OSError as fault:
@@ -69,3 +67,21 @@ def signer_from_keystore(keystore: Path, password_file: Path, chain_id: int) -> 
     except Exception:  # noqa: BLE001  # the same
         raise ConfigInvalid("signer.keystore: not a keystore, or not its password") from None
     return Signer(Account.from_key(key), chain_id)
+
+
+def password_in(path: Path) -> str:
+    """Return the password that a file holds."""
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as fault:
+        words = getattr(fault, "strerror", None) or "is not UTF-8 text"
+        raise ConfigInvalid(f"signer.password_file: {words}") from None
+
+
+def password_typed(keystore: Path) -> str:
+    """Ask for a password, where there is somebody to ask."""
+    if not sys.stdin.isatty():
+        raise ConfigInvalid(
+            "signer: give password_file or password_env, there is no terminal to ask at"
+        )
+    return getpass(f"Password of {keystore}: ")

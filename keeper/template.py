@@ -40,11 +40,16 @@ chain_id = {chain_id}
 # head_max_age_secs = 120     # an older head means a node that lags: nothing is sent
 {clock}
 
-# The keeper's key: an encrypted keystore with the file that holds its password, or the name of an
-# environment variable. Never the key itself. Without [signer] there are dry runs only.
+# The keeper's key: an encrypted keystore, with its password in a file or in an environment variable
+# or else typed; the name of an environment variable; or a signer that keeps it (Web3Signer, Clef).
+# Never the key itself. Without [signer] there are dry runs only.
 [signer]
 # keystore = "keeper.json"
 # password_file = "keeper.password"
+# password_env = "HEDGEVAULT_PASSWORD"
+# url = "http://127.0.0.1:9000"
+# address = "0x..."
+# timeout_secs = 5            # for the answer of the signer
 key_env = "HEDGEVAULT_KEEPER_KEY"
 
 # Only ever stricter than the contracts' limits. Shares in bps (1/10,000).
@@ -56,9 +61,15 @@ key_env = "HEDGEVAULT_KEEPER_KEY"
 # priority_fee_gwei = 1
 # max_gas = 3000000           # a transaction
 # gas_margin_bps = 5000       # over the estimate
+# replace_after_secs = 60     # what waits so long is paid an eighth more, up to the cap; a plan
+# max_replacements = 8        # that has expired by then is replaced by nothing, to free the nonce
 
+# A SQLite file, or PostgreSQL by URL: postgresql://user@host/name. A URL may hold a password; then
+# it stands better in the environment. Tables are made, and brought up to date, at the start.
 [journal]
 # path = "hedgevault.sqlite"
+# url = "postgresql://..."
+# url_env = "HEDGEVAULT_JOURNAL_URL"
 
 [jobs]
 # tick_secs = 15
@@ -75,6 +86,20 @@ key_env = "HEDGEVAULT_KEEPER_KEY"
 # max_sends_an_hour = 30
 # max_gas_a_day = 20000000
 # max_spend_ether_a_day = 1
+
+# What anybody may do for the vaults' venues and queues, if this keeper is to do it as well:
+# "liquidate", "deleverage", "poke" (funding, tokens, requests, backstop), "process" (the queue).
+# It pays the gas; rewards are credited to the key's account at the venue. Budgets are its own.
+[upkeep]
+# do = []
+# every_secs = 30
+# deadline_secs = 60
+# least_reward = 0            # quote tokens; a liquidation that pays less is left to others
+# first_block = 0             # at or before that of the venues; the deployment names it
+# max_reverts_in_row = 5
+# max_sends_an_hour = 60
+# max_gas_a_day = 20000000
+# max_spend_ether_a_day = 0.2
 
 [log]
 # format = "auto"             # "json", "console", or by whether stderr is a terminal

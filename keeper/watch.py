@@ -55,12 +55,11 @@ class Watch:
         self._metrics = Metrics(version=__version__, mode="live" if orders.live else "dry run")
         delivery = Delivery(targets(config, hide, log))
         self.tells = [target.name for target in delivery.targets]
-        told_path = config.journal_path.with_name(f"{config.journal_path.name}-alerts")
         section, jobs = config.alerts, config.jobs
         alerts = Alerts(
             after_secs=section.after_secs,
             remind_secs=section.remind_secs,
-            told=told_before(told_path),
+            told=told_before(config.alerts_path),
         )
         wall = config.chain.clock == "wall"
         self._health = Health(
@@ -69,7 +68,7 @@ class Watch:
         )
         self.observer = Observer(
             metrics=self._metrics,
-            alarm=Alarm(alerts, delivery, log=log, path=told_path),
+            alarm=Alarm(alerts, delivery, log=log, path=config.alerts_path),
             health=self._health,
             journal=journal,
             orders=orders,

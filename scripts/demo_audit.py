@@ -55,7 +55,8 @@ class _Case:
     @property
     def sent(self) -> list[Plan]:
         """Return the plans that were carried out."""
-        plans = {row.id: row.plan for row in self.evidence.records.decisions}
+        decided = self.evidence.records.decisions
+        plans: dict[int | None, Plan | None] = {row.id: row.plan for row in decided}
         done = [plans[tx.decision_row] for tx in self.transactions if tx.succeeded]
         return [plan for plan in done if plan is not None]
 

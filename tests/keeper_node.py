@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import pytest
 import requests
 from eth_account import Account
 
@@ -21,6 +23,10 @@ from keeper.local_node import TEST_MNEMONIC
 
 HEDGEVAULT = Path(sys.executable).with_name("hedgevault")
 KEY_ENV = "HEDGEVAULT_TEST_KEY"
+NIGHTLY = pytest.mark.skipif(
+    os.environ.get("HYPOTHESIS_PROFILE") != "nightly",
+    reason="takes long: HYPOTHESIS_PROFILE=nightly",
+)
 
 
 def keeper_key() -> str:
@@ -33,8 +39,12 @@ class Proxy:
 
     def __init__(self, url: str) -> None:
         self.methods: list[tuple[str, ...]] = []
-        self.meddle: Callable[[tuple[str, ...]], str | None] = lambda methods: None
+        # What to do: nothing, "drop", "lose the answer", or make an answer of the node's.
+        self.meddle: Callable[[tuple[str, ...]], Any] = lambda methods: None
         outer, session = self, requests.Session()
+
+        def forward(body):
+            return session.post(url, data=body, headers={"Content-Type": "application/json"})
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -50,15 +60,23 @@ class Proxy:
                     self.close_connection = True
                     self.connection.close()
                     return
-                answer = session.post(url, data=body, headers={"Content-Type": "application/json"})
+                if callable(order):
+                    self._answer(*order(lambda: forward(body)))
+                    return
+                answer = forward(body)
                 if order == "lose the answer":
                     self.close_connection = True
                     self.connection.close()
                     return
-                self.send_response(answer.status_code)
-                self.send_header("Content-Length", str(len(answer.content)))
+                self._answer(answer.status_code, answer.content)
+
+            def _answer(self, status, content, **headers):
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                for name, value in headers.items():
+                    self.send_header(name.replace("_", "-"), value)
                 self.end_headers()
-                self.wfile.write(answer.content)
+                self.wfile.write(content)
 
             def log_message(self, *args):
                 pass
@@ -156,3 +174,21 @@ class Desk:
             if process.poll() is None:
                 process.kill()
                 process.communicate()
+
+
+@contextmanager
+def signer_process(kind: str, *orders: str) -> Iterator[str]:
+    """Run a signer that has the keeper's key, see `tests.signer_process`; yield its URL."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.signer_process", kind, *orders],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    ) as running:
+        running.stdin.write(f"{keeper_key()}\n")
+        running.stdin.flush()
+        try:
+            yield f"http://user:s3cr3t-word@127.0.0.1:{running.stdout.readline().strip()}/"
+        finally:
+            running.kill()

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from eth_account import Account
 
 from keeper.chain import Chain, Node
 from keeper.deadline import Deadline
@@ -19,7 +20,7 @@ from keeper.plan import plan_hash
 from keeper.risk import assess
 from keeper.snapshot import Address
 from keeper.strategy import Rebalance, decide
-from tests.keeper_node import Desk, Proxy
+from tests.keeper_node import KEY_ENV, Desk, Proxy, keeper_key, signer_process
 from tests.script_world import ETHER
 
 pytestmark = [
@@ -449,3 +450,21 @@ def memory_of(desk, state):
         return journal.memory(state.vault.vault)
     finally:
         journal.close()
+
+
+def test_once__remote_signer__hedged_by_one_transaction_and_its_refusal_is_told(desk, world):
+    address = Account.from_key(keeper_key()).address
+    with signer_process("web3signer") as url:
+        text = desk.path.read_text()
+        section = f'[signer]\nurl = "{url}"\naddress = "{address}"\n'
+        desk.path.write_text(text.replace(f'[signer]\nkey_env = "{KEY_ENV}"\n', section))
+        assert "has account" in desk("doctor").stdout
+        result = desk("once", "--live")
+        assert result.returncode == 0, result.stderr
+        assert "-> final 0x" in result.stdout
+        assert short(world) == -50 * ETHER
+    world.refresh(3_250 * 10**8)
+    down = desk("once", "--live")
+    assert "cannot be reached" in down.stdout + down.stderr
+    assert "s3cr3t" not in down.stdout + down.stderr
+    assert [tx.state for tx in transactions(desk)] == [TxState.FINAL, TxState.FAILED]

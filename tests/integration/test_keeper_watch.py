@@ -8,15 +8,16 @@ import json
 import signal
 import socket
 import sqlite3
+import subprocess
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.alert_server import Webhook, until
-from tests.keeper_node import Desk, Proxy
+from tests.keeper_node import NIGHTLY, Desk, Proxy
 
 pytestmark = [
     pytest.mark.node,
@@ -246,3 +247,47 @@ def test_run__systemd__is_told_of_start_life_and_stop(desk, tmp_path, monkeypatc
             lines.append(manager.recv(100))
     assert set(lines[:-1]) <= {b"WATCHDOG=1"}
     assert json.loads(said.splitlines()[-1])["event"] == "stopped"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own with six megabytes."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    words = ["-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)]
+    mounted = subprocess.run(["mount", *words], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small file system: {mounted.stderr.decode().strip()}")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@NIGHTLY
+def test_run__disk_of_the_journal_is_full__watches_on_and_hedges_when_there_is_room(
+    desk, hook, small_disk
+):
+    text = desk.path.read_text() + f'[journal]\npath = "{small_disk / "journal.sqlite"}"\n'
+    desk.path.write_text(text)
+    vault = desk.world.at("HedgeVault").address.lower()
+    drift = ("hedgevault_vault_drift_bps", vault)
+    with desk.started("run", "--live") as process:
+        assert until(lambda: desk.ready() and desk.metrics().get(drift) == 0, PATIENCE_SECS)
+        filler = small_disk / "filler"
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while file.write(bytes(4_096)):
+                pass
+        assert until(lambda: "raised: journal_unavailable (critical)" in hook.titles(), 60)
+        desk.world.refresh(3_250 * 10**8)
+        before = desk.metrics()["hedgevault_head_block",]
+        ratio = ("hedgevault_vault_margin_ratio_bps", vault)
+        assert until(lambda: desk.metrics()[ratio] < 67_000, 30)  # it sees what happens
+        nonce = int(desk.world.at("HedgeBook").state()[0])
+        assert until(lambda: desk.metrics()["hedgevault_head_block",] >= before, 5)
+        assert nonce == 1  # and does nothing about it
+        assert "free disk space" in hook.got[0]["message"]
+        filler.unlink()
+        assert until(lambda: desk.metrics()[ratio] >= 67_000, 30)
+        assert until(lambda: "resolved: journal_unavailable (critical)" in hook.titles(), 30)
+        _, said = stop(process)
+    assert process.returncode == 0
+    assert {line["event"] for line in said} >= {"tick", "alert", "stopped"}

@@ -17,7 +17,7 @@ from keeper.alerts import ALERTS
 from keeper.cli import FAULT, HALT, OK, USAGE, _logger, _redactor, app
 from keeper.config import ConfigFile, load_config
 from keeper.journal import Entry, Journal
-from keeper.lock import exclusive
+from keeper.lease import held
 from keeper.policy import Memory, Policy
 from keeper.strategy import decide
 from keeper.template import NOTES, template
@@ -57,7 +57,9 @@ def test_template__uncommented__is_the_default(tmp_path):
         .replace(f'address = "{LENS}"', "", 1)
     )
     lines = [
-        line for line in text.splitlines() if not line.startswith(("keystore", "password", "url_"))
+        line
+        for line in text.splitlines()
+        if not line.startswith(("keystore", "password", "url", "address"))
     ]
     path = tmp_path / "h.toml"
     path.write_text("\n".join(lines) + f'\n[[vaults]]\naddress = "{VAULT}"\n')
@@ -98,7 +100,7 @@ def test_live__without_a_key__usage(call, tmp_path):
 @pytest.mark.parametrize("command", ["run", "once"])
 def test_lock__another_keeper_works__one_line(call, tmp_path, command):
     test_live__without_a_key__usage(call, tmp_path)
-    with exclusive(tmp_path / "hedgevault.sqlite"):
+    with held(tmp_path / "hedgevault.sqlite"):
         result = call(command)
     assert result.exit_code == FAULT
     assert result.stderr.startswith("hedgevault: another keeper works on ")
@@ -141,8 +143,9 @@ def test_explain__damaged_journal__one_line(call, tmp_path):
         db.execute("PRAGMA foreign_keys=OFF")
         db.execute("ALTER TABLE decisions RENAME COLUMN words TO letters")
     result = call("explain")
-    assert result.exit_code == FAULT
+    assert result.exit_code == HALT
     assert result.stderr.startswith("hedgevault: journal ")
+    assert "restore it from a backup" in result.stderr
     assert result.stderr.count("\n") == 1
 
 

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
 
 from keeper.config import load_config
+from keeper.database import database_url
 from keeper.errors import ConfigInvalid
-from keeper.signer import signer_from_key, signer_from_keystore
+from keeper.signer import password_in, password_typed, signer_from_key, signer_from_keystore
 
 LENS = "0x" + "11" * 20
 VAULT = "0x" + "22" * 20
@@ -39,9 +41,39 @@ def test_load_config__least__fills_the_rest(load, tmp_path):
     config = load(GOOD)
     assert config.lens == LENS
     assert config.vaults == (VAULT,)
-    assert config.journal_path == tmp_path / "hedgevault.sqlite"
+    assert config.journal == tmp_path / "hedgevault.sqlite"
     assert config.signer is None
     assert config.policy.trigger_bps == 150
+
+
+def test_load_config__journal_by_url__from_file_or_environment(load, monkeypatch, tmp_path):
+    monkeypatch.setenv("WHERE", "postgresql://u:s3cr3t@h/n")
+    for given in ('url = "postgresql://u:s3cr3t@h/n"', 'url_env = "WHERE"'):
+        config = load(f"{GOOD}[journal]\n{given}\n")
+        assert config.journal == database_url("postgresql://u:s3cr3t@h/n")
+        assert config.alerts_path == tmp_path / "hedgevault-alerts"
+        assert "s3cr3t" not in repr(config.file)
+    assert load(GOOD).alerts_path == tmp_path / "hedgevault.sqlite-alerts"
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ('url = "mysql://h/n"', "journal.url: must be of sqlite or postgresql, not mysql"),
+        ('url = "n"', "journal.url: is no database URL"),
+        ('url = "postgresql://h"', "journal.url: names no database"),
+        ('url = "postgresql://h/n"\npath = "p"', "journal: give one of path, url and url_env"),
+        ('path = ""', "journal.path: names no file"),
+        ('url_env = "UNSET_FOR_SURE"', "journal.url_env: UNSET_FOR_SURE is not set"),
+        ('url_env = "WRONG"', "journal.url_env: WRONG is no database URL"),
+    ],
+)
+def test_load_config__journal_mistake__names_the_field(load, monkeypatch, section, words):
+    monkeypatch.setenv("WRONG", "s3cr3t")
+    with pytest.raises(ConfigInvalid) as refused:
+        load(f"{GOOD}[journal]\n{section}\n")
+    assert words in str(refused.value)
+    assert "s3cr3t" not in str(refused.value)
 
 
 def test_load_config__address_without_prefix__the_same_address(load):
@@ -148,8 +180,28 @@ def test_load_config__mistake__names_the_field(load, change, words):
         ("[alerts]\nurl_file = ''", "alerts.url_file: names no file"),
         ("[alerts]\nurls = ['slack://x']", "alerts.urls: unknown key"),
         ("[alerts]\nurl_env = 'A'\nurl_file = 'a'", "alerts: give either url_env or url_file"),
-        ("[signer]", "signer: give either keystore"),
-        ("[signer]\nkeystore = 'k'", "signer: keystore and password_file belong together"),
+        ("[signer]", "signer: give one of keystore, key_env and url"),
+        ("[upkeep]\ndo = ['trade']", "upkeep.do.0: input should be 'liquidate'"),
+        ("[upkeep]\ndo = 'poke'", "upkeep.do: input should be a valid tuple"),
+        ("[upkeep]\nleast_reward = -1", "upkeep.least_reward: input should be greater than or"),
+        ("[upkeep]\nfirst_block = -1", "upkeep.first_block: input should be greater than or"),
+        ("[upkeep]\ndeadline_secs = 5", "chain.request_timeout_secs: must be under upkeep.dead"),
+        ("[upkeep]\nmax_gas_a_day = 0", "upkeep.max_gas_a_day: input should be greater than 0"),
+        ("[signer]\npassword_file = 'k'\nkey_env = 'K'", "signer: a password needs a keystore"),
+        ("[signer]\nkeystore = 'k'\nkey_env = 'K'", "signer: give one of keystore, key_env and"),
+        ("[signer]\ntimeout_secs = 2", "signer: give one of keystore, key_env and url"),
+        (
+            "[signer]\nkeystore = 'k'\npassword_file = 'p'\npassword_env = 'P'",
+            "signer: give either password_file or password_env",
+        ),
+        ("[signer]\nurl = 'http://s'", "signer: url and address belong together"),
+        (f"[signer]\nkey_env = 'K'\naddress = '{VAULT}'", "signer: url and address belong"),
+        (f"[signer]\nurl = 'ftp://s'\naddress = '{VAULT}'", "signer.url: must start with http"),
+        ("[signer]\nurl = 'http://s'\naddress = '0x1'", "signer.address: not an address"),
+        (
+            f"[signer]\nurl = 'http://s'\naddress = '{VAULT}'\ntimeout_secs = 20",
+            "signer.timeout_secs: must be under jobs.margin_watch_deadline_secs",
+        ),
         ("[signer]\nkey = '0x1'", "signer.key: unknown key"),
         (f'[[vaults]]\naddress = "{VAULT}"', "vaults: an address is listed twice"),
     ],
@@ -265,11 +317,23 @@ def test_signer__keystore(tmp_path):
     kept = Account.encrypt(account.key, "open sesame", kdf="pbkdf2", iterations=2)
     (tmp_path / "key.json").write_text(json.dumps(kept))
     (tmp_path / "password").write_text("open sesame\n")
-    signer = signer_from_keystore(tmp_path / "key.json", tmp_path / "password", 1)
+    signer = signer_from_keystore(tmp_path / "key.json", password_in(tmp_path / "password"), 1)
     assert signer.address == account.address.lower()
     assert account.key.hex() not in repr(signer)
     (tmp_path / "password").write_text("wrong")
     with pytest.raises(ConfigInvalid, match="not its password"):
-        signer_from_keystore(tmp_path / "key.json", tmp_path / "password", 1)
+        signer_from_keystore(tmp_path / "key.json", password_in(tmp_path / "password"), 1)
     with pytest.raises(ConfigInvalid, match="password_file"):
-        signer_from_keystore(tmp_path / "key.json", tmp_path / "absent", 1)
+        password_in(tmp_path / "absent")
+
+
+def test_password_typed__no_terminal__says_what_to_give(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    with pytest.raises(ConfigInvalid, match="give password_file or password_env"):
+        password_typed(tmp_path / "key.json")
+
+
+def test_password_typed__terminal__is_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("keeper.signer.getpass", lambda prompt: f"typed at {prompt}")
+    assert password_typed(tmp_path / "key.json").startswith("typed at Password of ")

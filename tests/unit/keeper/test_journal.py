@@ -7,9 +7,12 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
+from eth_utils.crypto import keccak
 
-from keeper.errors import ConfigInvalid, InvariantBroken, JournalUnavailable
-from keeper.journal import STEPS, Entry, Journal, TxState
+from keeper import tables
+from keeper.errors import ConfigInvalid, InvariantBroken, JournalDamaged, JournalUnavailable
+from keeper.journal import STEPS, Entry, Failure, Journal, TxState
+from keeper.lifecycle import FAILURES
 from keeper.policy import Memory, Policy
 from keeper.strategy import decide
 from tests.keeper_world import ETHER, KEEPER, NOW, snapshot, venue
@@ -25,8 +28,27 @@ PATHS = {
 }
 
 
+@pytest.fixture(scope="module")
+def database(postgres):
+    """One database for the module; making one takes longer than a test."""
+    return postgres.new()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def journal(request, tmp_path):
+    if request.param == "sqlite":
+        journal = Journal(tmp_path / "journal.sqlite", 31337)
+    else:
+        journal = Journal(request.getfixturevalue("database"), 31337)
+        with journal._database.writing() as db:
+            names = ", ".join(tables.every.tables)
+            db.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY")
+    yield journal
+    journal.close()
+
+
 @pytest.fixture
-def journal(tmp_path):
+def file(tmp_path):
     journal = Journal(tmp_path / "journal.sqlite", 31337)
     yield journal
     journal.close()
@@ -47,24 +69,52 @@ def planned(journal, state, *, sends=0):
     return tx
 
 
+def brought(journal, state, end):
+    """Return a transaction in this state."""
+    tx = planned(journal, state)
+    for step in PATHS[end]:
+        failure = Failure.ABANDONED if step is TxState.FAILED else None
+        tx = journal.advance(tx, step, 3.0, failure=failure)
+    assert tx.state is end
+    return tx
+
+
 @pytest.mark.parametrize(("before", "after"), list(product(TxState, TxState)))
 def test_advance__each_pair_of_states(journal, state, before, after):
-    tx = planned(journal, state)
-    for step in PATHS[before]:
-        tx = journal.advance(tx, step, 3.0)
-    assert tx.state is before
+    tx = brought(journal, state, before)
+    failure = next(iter(FAILURES[before]), None) if after is TxState.FAILED else None
     if after in STEPS[before]:
-        assert journal.advance(tx, after, 4.0).state is after
+        assert journal.advance(tx, after, 4.0, failure=failure).state is after
     else:
         with pytest.raises(InvariantBroken, match=f"no step from {before} to {after}"):
             journal.advance(tx, after, 4.0)
+
+
+@pytest.mark.parametrize(("before", "failure"), list(product(PATHS, Failure)))
+def test_advance__each_failure_from_each_state(file, state, before, failure):
+    tx = brought(file, state, before)
+    if failure in FAILURES[before]:
+        tx = file.advance(tx, TxState.FAILED, 4.0, "why", failure=failure)
+        assert (tx.failure, tx.detail) == (failure, "why")
+        assert file.transactions() == [tx]
+    else:
+        with pytest.raises(InvariantBroken, match=r"no step from|cannot end as"):
+            file.advance(tx, TxState.FAILED, 4.0, failure=failure)
+        assert file.transactions() == [tx]
+
+
+def test_advance__failure_without_its_kind_or_kind_without_failure__refused(file, state):
+    tx = planned(file, state)
+    for step, failure in ((TxState.FAILED, None), (TxState.SIGNED, Failure.REFUSED)):
+        with pytest.raises(InvariantBroken, match="a failure, and only one, has a kind"):
+            file.advance(tx, step, 3.0, failure=failure)
 
 
 def test_advance__stale_view__refused(journal, state):
     tx = planned(journal, state)
     journal.advance(tx, TxState.SIGNED, 3.0)
     with pytest.raises(InvariantBroken, match="is not planned any more"):
-        journal.advance(tx, TxState.FAILED, 3.0)
+        journal.advance(tx, TxState.FAILED, 3.0, failure=Failure.ABANDONED)
 
 
 def test_steps__are_kept_in_order(journal, state):
@@ -77,10 +127,8 @@ def test_steps__are_kept_in_order(journal, state):
 @pytest.mark.parametrize("end", [TxState.FINAL, TxState.FAILED])
 def test_in_flight__ends_are_not(journal, state, end):
     tx = planned(journal, state)
+    brought(journal, state, end)
     assert [found.id for found in journal.in_flight()] == [tx.id]
-    for step in PATHS[end]:
-        tx = journal.advance(tx, step, 3.0)
-    assert journal.in_flight() == []
 
 
 def test_decisions__reopened__make_the_same_decision(tmp_path, state):
@@ -123,7 +171,7 @@ def test_claim_genesis__chain_started_anew__refused_with_the_remedy(tmp_path):
         again.claim_genesis("0xbb")
     again.close()
     other = Journal(tmp_path / "j.sqlite", 31337)
-    with pytest.raises(ConfigInvalid, match="this one with 0xbb: name a new file"):
+    with pytest.raises(ConfigInvalid, match="this one with 0xbb: name a new one"):
         other.claim_genesis("0xbb")
     other.close()
 
@@ -150,18 +198,24 @@ def test_spent__counts_by_chain_time(journal, state):
     assert journal.spent(NOW + 86_401).gas_last_day == 0
 
 
-def test_journal__survives_a_crash__wal_and_full_sync(journal):
-    with journal._engine.connect() as db:
+def test_journal__survives_a_crash__wal_and_full_sync(file):
+    with file._database.reading() as db:
         assert db.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert db.exec_driver_sql("PRAGMA synchronous").scalar() == 2
 
 
-def test_journal__damaged_while_in_use__one_line(journal, state):
+def test_journal__text_that_no_database_takes__kept_readable(journal, state):
+    """Reasons come from contracts and nodes: they must not stop the keeper."""
     tx = planned(journal, state)
-    with journal._engine.begin() as db:
-        for name in ("steps", "absences", "transactions", "decisions", "ticks"):
-            db.exec_driver_sql(f"DROP TABLE {name}")
-    for use in (
+    tx = journal.advance(tx, TxState.FAILED, 3.0, "vault: \0 \ud800 end", failure=Failure.REFUSED)
+    assert tx.detail == "vault: \ufffd ? end"
+    journal.object_to(1, "\0")
+    assert journal.find_decisions("last")[0].objection == "\ufffd"
+
+
+def uses(journal, state, tx):
+    """Return everything that a cycle asks of its journal."""
+    return (
         lambda: journal.advance(tx, TxState.SIGNED, 3.0),
         lambda: journal.count_send(tx),
         journal.in_flight,
@@ -171,10 +225,51 @@ def test_journal__damaged_while_in_use__one_line(journal, state):
         journal.ticks,
         lambda: journal.object_to(1, "x"),
         lambda: journal.write_fault("tick", 1.0, 2.0, 1, "fault", "x"),
-    ):
-        with pytest.raises(JournalUnavailable, match="no such table") as fault:
+    )
+
+
+def test_journal__tables_are_gone__one_line_with_the_remedy(file, state):
+    tx = planned(file, state)
+    with file._database.writing() as db:
+        for name in ("steps", "absences", "transactions", "decisions", "ticks"):
+            db.exec_driver_sql(f"DROP TABLE {name}")
+    for use in uses(file, state, tx):
+        with pytest.raises(JournalDamaged, match=r"no such table.*: restore it from a") as fault:
             use()
         assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "words"),
+    [
+        ("transactions", "state", "'begun'", "transaction 1 is damaged"),
+        ("transactions", "failure", "'lost'", "transaction 1 is damaged"),
+        ("transactions", "raw", "x'00'", "transaction 1 is damaged (its bytes are not those"),
+        ("transactions", "account_nonce", "'seven'", "transaction 1 is damaged (account_nonce"),
+        ("transactions", "sends", "x'00'", "transaction 1 is damaged (sends is no number"),
+        ("decisions", "words", "x'00'", "decision 1 is damaged"),
+        ("decisions", "words", "zeroblob(9)", "decision 1 is damaged"),
+        ("decisions", "plan", "x'00'", "decision 1 is damaged"),
+        ("decisions", "figures", "'{'", "decision 1 is damaged"),
+        ("decisions", "memory_before", "'[]'", "decision 1 is damaged"),
+        ("decisions", "memory_after", "'{\"x\": 1}'", "the memory of vault 0x"),
+        ("policies", "text", "'{}x'", "decision 1 is damaged"),
+    ],
+)
+def test_journal__damaged_row__one_line_names_it(file, state, table, column, value, words):
+    tx = planned(file, state)
+    raw = b"bytes"
+    file.advance(tx, TxState.SIGNED, 3.0, raw=raw, tx_hash="0x" + keccak(raw).hex())
+    with file._database.writing() as db:
+        db.exec_driver_sql(f"UPDATE {table} SET {column} = {value}")
+    read = {"transactions": file.in_flight, "policies": lambda: list(file.decisions())}
+    read["decisions"] = lambda: (list(file.decisions()), file.memory(state.vault.vault))
+    if column == "memory_after":
+        read["decisions"] = lambda: file.memory(state.vault.vault)
+    with pytest.raises(JournalDamaged, match=r"restore it from a backup") as fault:
+        read[table]()
+    assert words in str(fault.value)
+    assert "\n" not in str(fault.value)
 
 
 def test_journal__number_beyond_sqlite__one_line(journal, state):

@@ -3,11 +3,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 
 import pytest
+import sqlalchemy as sa
+from eth_utils.crypto import keccak
 
+from keeper import database
 from keeper.chain import Signed
 from keeper.deadline import Deadline
 from keeper.errors import (
@@ -16,13 +22,16 @@ from keeper.errors import (
     ConfigInvalid,
     CorruptAnswer,
     DeadlineExceeded,
+    JournalUnavailable,
+    LeaseLost,
     NonceTaken,
     SendRefused,
+    SignerFault,
     Unsendable,
 )
 from keeper.guard import Safety
-from keeper.journal import Journal, TxState
-from keeper.policy import Policy
+from keeper.journal import Failure, Journal, TxState
+from keeper.policy import Memory, Policy
 from keeper.reading import Reading, Receipt
 from keeper.runner import Keeper
 from keeper.sending import Fees, Orders
@@ -155,7 +164,8 @@ class Signer:
     def sign(self, envelope):
         self.chain._enter("sign")
         self.envelopes.append(envelope)
-        return Signed(tx_hash=f"0x{envelope.nonce:02x}{len(self.envelopes):062x}", raw=b"raw")
+        raw = f"raw {envelope.nonce} {len(self.envelopes)}".encode()
+        return Signed(tx_hash="0x" + keccak(raw).hex(), raw=raw)
 
 
 class Log:
@@ -693,4 +703,319 @@ def test_watch__margin_urgent__runs_a_cycle(bench, chain):
     report = bench.keeper.watch(Deadline(10.0))
     assert report is not None
     assert bench.journal.ticks()[0]["job"] == "margin watch"
+    assert len(chain.sends) == 1
+
+
+# Without a journal, or without the lease: it watches and does not send
+
+
+class Seen:
+    """Keeps what it is told of ticks."""
+
+    def __init__(self):
+        self.reports = []
+
+    def ended(self, report, error):
+        self.reports.append((report, error))
+
+
+def hold_lock(bench):
+    other = sqlite3.connect(bench.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    return other.close
+
+
+def fill_disk(bench):
+    """Let SQLite find no room for another page."""
+
+    def limit(connection, _record, pages):
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    engine = bench.journal._database._engine
+    pages = bench.path.stat().st_size // 4096
+    few = partial(limit, pages=pages)
+    many = partial(limit, pages=2**30)
+    engine.dispose()
+    sa.event.listen(engine, "connect", few)
+    with suppress(sa.exc.OperationalError):
+        for number in range(10_000):
+            with engine.begin() as db:
+                db.exec_driver_sql(f"INSERT INTO policies VALUES ('{number}', '{'x' * 100}')")
+
+    def free():
+        sa.event.remove(engine, "connect", few)
+        sa.event.listen(engine, "connect", many)
+        engine.dispose()
+
+    return free
+
+
+def damage(bench):
+    """Spoil the bytes of a transaction that is on its way."""
+    with closing(sqlite3.connect(bench.path)) as db:
+        (raw,) = db.execute("SELECT raw FROM transactions").fetchone()
+        db.execute("UPDATE transactions SET raw = x'00'")
+        db.commit()
+
+    def mend():
+        with closing(sqlite3.connect(bench.path)) as db:
+            db.execute("UPDATE transactions SET raw = ?", (raw,))
+            db.commit()
+
+    return mend
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (hold_lock, "database is locked: end what else holds it"),
+        (fill_disk, "database or disk is full: free disk space"),
+        (damage, "transaction 1 is damaged (its bytes are not those of its hash): restore it"),
+    ],
+)
+def test_tick__journal_ill__watches_sends_nothing_and_goes_on_when_it_is_well(
+    bench, chain, monkeypatch, harm, words
+):
+    monkeypatch.setattr(database, "LOCK_SECS", 0.2)
+    bench.start()
+    if harm is damage:
+        chain.fail_at = "before send"
+        with pytest.raises(Killed):
+            bench.tick()
+        bench.start()
+    seen = bench.keeper.witness = Seen()
+    well_again = harm(bench)
+    for _ in range(2):
+        with pytest.raises(JournalUnavailable) as fault:
+            bench.tick()
+        assert words in str(fault.value)
+        assert "\n" not in str(fault.value)
+    assert chain.sends == []
+    for report, error in seen.reports:
+        assert isinstance(error, JournalUnavailable)
+        assert report.reading.block == chain.block
+        (verdict,) = report.verdicts
+        assert verdict.risk.drift_bps == 200
+        assert verdict.withheld
+        assert words in verdict.note
+    assert not error.rarer
+    well_again()
+    bench.tick()
+    assert chain.executed == 1
+
+
+class Leadership:
+    """A lease that the test gives and takes."""
+
+    holder = "process 7"
+
+    def __init__(self):
+        self.mine = False
+        self.lose_after = None  # checks
+
+    def leads(self):
+        return self.mine
+
+    def check(self):
+        if self.lose_after is not None:
+            self.lose_after -= 1
+            self.mine = self.mine and self.lose_after >= 0
+        if not self.mine:
+            raise LeaseLost("the lease is lost")
+
+
+def test_tick__another_leads__watches_writes_and_sends_nothing(bench, chain):
+    lease = Leadership()
+    bench.keeper._lease = lease
+    bench.journal.fence = lease.check
+    bench.keeper._sending._check = lease.check
+    report = bench.tick()
+    assert not report.leads
+    assert report.verdicts[0].note == "process 7 leads"
+    assert chain.sends == []
+    assert bench.journal.ticks() == []
+    assert bench.log.lines[-1]["role"] == "standby"
+    lease.mine = True
+    assert bench.tick().leads
+    assert chain.executed == 1
+
+
+def test_tick__takes_over__with_the_memory_that_the_other_left(bench, chain):
+    """A standby that led before must not decide on what it remembers of that time."""
+    bench.tick()
+    lease = Leadership()
+    bench.keeper._lease = lease
+    with sqlite3.connect(bench.path) as db:
+        db.execute("UPDATE decisions SET memory_after = '{\"hedging\":true}'")
+    bench.tick()
+    lease.mine = True
+    bench.tick()
+    *_, last = bench.journal.decisions()
+    assert last.memory_before == Memory(hedging=True)
+
+
+@pytest.mark.parametrize("checks", range(7))
+def test_tick__lease_lost_at_any_write_or_send__nothing_more_is_done(bench, chain, checks):
+    """Tick, plan, signed, send counted, sent, accepted: each stands behind a check of its own."""
+    lease = Leadership()
+    lease.mine, lease.lose_after = True, checks
+    bench.keeper._lease = lease
+    bench.journal.fence = lease.check
+    bench.keeper._sending._check = lease.check
+    with pytest.raises(LeaseLost):
+        bench.tick()
+    assert len(chain.sends) == (checks >= 5)
+    assert bench.log.lines[-1]["role"] == "standby"
+    bench.start()  # whoever leads now
+    for _ in range(2):
+        chain.pass_blocks(1)
+        bench.tick()
+    assert chain.executed == 1
+    assert TxState.FINAL in bench.states()
+
+
+def test_tick__signer_refuses__nothing_is_sent_and_the_next_tick_tries_again(bench, chain):
+    sign = bench.signer.sign
+
+    def refuse(envelope):
+        raise SignerFault("the signer at h:1 refuses to sign: Request denied")
+
+    bench.signer.sign = refuse
+    report = bench.tick()
+    assert "Request denied" in report.verdicts[0].note
+    (tx,) = bench.journal.transactions()
+    assert (tx.state, tx.failure, tx.sends) == (TxState.FAILED, Failure.REFUSED, 0)
+    bench.signer.sign = sign
+    bench.tick()
+    assert chain.executed == 1
+
+
+# Replacing what waits too long
+
+
+def waiting(bench, chain, **fees):
+    """Return a bench whose hedge waits in a pool that nobody mines."""
+    chain.automine = False
+    orders = bench.keeper._orders.fees
+    bench.start(fees=replace(orders, replace_after_secs=10.0, **fees))
+    bench.now = 1.0
+    bench.keeper._sending._wall = lambda: bench.now
+    bench.tick()
+    assert bench.states() == [TxState.ACCEPTED]
+    return bench
+
+
+def later(bench, secs=11.0):
+    bench.now += secs
+    bench.tick()
+
+
+def test_tick__waits_too_long__paid_an_eighth_more_with_the_same_nonce(bench, chain):
+    waiting(bench, chain)
+    first = bench.signer.envelopes[-1]
+    later(bench, 9.0)
+    assert len(chain.sends) == 1  # not yet
+    later(bench, 2.0)
+    second = bench.signer.envelopes[-1]
+    assert (second.nonce, second.calldata, second.to) == (first.nonce, first.calldata, first.to)
+    assert second.max_fee >= first.max_fee * 1.125
+    assert second.priority_fee >= first.priority_fee * 1.125
+    (tx,) = bench.journal.transactions()
+    assert (tx.state, tx.sends, tx.max_fee) == (TxState.ACCEPTED, 2, second.max_fee)
+    assert len(bench.journal.signatures([tx])[tx.id]) == 2
+    assert bench.journal.hashes([tx]) == chain.sends
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_tick__any_of_those_of_one_nonce_is_mined__final_by_its_own_hash(bench, chain, which):
+    waiting(bench, chain)
+    later(bench)
+    later(bench)
+    assert len(chain.sends) == 3
+    won = chain.sends[which]
+    for other in set(chain.sends) - {won}:
+        del chain.pool[other]
+    chain.mine()
+    later(bench)
+    (tx,) = bench.journal.transactions()
+    assert (tx.state, tx.tx_hash) == (TxState.FINAL, won)
+    assert keccak(tx.raw).hex() == won[2:]
+    assert chain.executed == 1
+
+
+def test_tick__fee_spike__follows_the_base_fee_up_to_the_cap_and_then_waits(bench, chain):
+    waiting(bench, chain)
+    chain.block = replace(chain.block, base_fee=40 * GWEI)
+    later(bench)
+    assert bench.signer.envelopes[-1].max_fee > 80 * GWEI
+    later(bench)
+    assert bench.signer.envelopes[-1].max_fee <= 100 * GWEI
+    sent = len(chain.sends)
+    later(bench)
+    later(bench)
+    assert len(chain.sends) == sent
+    assert bench.log.lines[-2]["why"] == "waits in the pool at the fee cap"
+
+
+def test_tick__so_many_replacements_and_no_more(bench, chain):
+    waiting(bench, chain, max_replacements=2)
+    for _ in range(5):
+        later(bench)
+    assert len(chain.sends) == 3
+
+
+@pytest.mark.parametrize("mined", ["the plan", "what frees the nonce"])
+def test_tick__plan_expired_while_it_waited__the_nonce_is_freed(bench, chain, mined):
+    waiting(bench, chain)
+    chain.block = replace(chain.block, at=chain.block.at + 700)
+    later(bench)
+    frees = bench.signer.envelopes[-1]
+    assert (frees.to, frees.calldata, frees.gas) == (KEEPER, b"", 21_000)
+    plan, empty = chain.sends
+    del chain.pool[empty if mined == "the plan" else plan]
+    chain.reverts = mined == "the plan"  # it is late
+    hedge, chain.hedge = chain.hedge, lambda: None
+    chain.mine()
+    chain.reverts, chain.hedge, chain.automine = False, hedge, True
+    later(bench)
+    first, *_ = bench.journal.transactions()
+    wanted = Failure.REVERTED if mined == "the plan" else Failure.SUPERSEDED
+    assert (first.state, first.failure) == (TxState.FAILED, wanted)
+    later(bench)
+    assert chain.executed == 1  # the next one hedges
+
+
+@pytest.mark.parametrize("fault", [SendRefused("underpriced"), ChainUnavailable("silent")])
+def test_tick__better_paid_one_is_not_taken__the_first_still_counts(bench, chain, fault):
+    waiting(bench, chain)
+    chain.answers = [fault]
+    later(bench)
+    chain.mine() if isinstance(fault, SendRefused) else None
+    if not isinstance(fault, SendRefused):
+        del chain.pool[chain.sends[1]]
+        chain.mine()
+    later(bench)
+    (tx,) = bench.journal.transactions()
+    assert (tx.state, tx.tx_hash) == (TxState.FINAL, chain.sends[0])
+    assert chain.executed == 1
+
+
+def test_restart__killed_between_signing_better_paid_bytes_and_sending__goes_on(bench, chain):
+    waiting(bench, chain)
+    chain.fail_at = "before send"
+    with pytest.raises(Killed):
+        later(bench)
+    (tx,) = bench.journal.transactions()
+    assert len(bench.journal.signatures([tx])[tx.id]) == 2
+    bench.start()
+    chain.mine()
+    bench.tick()
+    (tx,) = bench.journal.transactions()
+    assert (tx.state, tx.tx_hash) == (TxState.FINAL, chain.sends[0])
+
+
+def test_tick__kill_file__nothing_is_replaced(bench, chain):
+    waiting(bench, chain)
+    bench.kill_file.touch()
+    later(bench)
     assert len(chain.sends) == 1

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The versions of the journal's schema, in order."""

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""Faults at random, of the process, the journal, the way and the chain: hedged exactly once."""
+
+from __future__ import annotations
+
+import os
+from random import Random
+
+import pytest
+
+from keeper.journal import TxState
+from tests.fault_world import Run, Tally, foreign
+from tests.keeper_node import NIGHTLY, Proxy
+from tests.script_world import ETHER, deployed
+
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
+]
+NIGHT = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
+SEED = int(os.environ.get("FAULT_SEED", "1"))
+
+
+@pytest.fixture(scope="module")
+def system(request, tmp_path_factory):
+    """A vault with 50 assets; the keeper's key has sent something, since Ganache renumbers 0."""
+    from brownie import network
+
+    from scripts.deposit import deposit
+
+    kind = getattr(request, "param", "anvil")
+    with deployed(kind, tmp_path_factory.mktemp("deployments")) as world:
+        network.main.gas_buffer(1.5)
+        deposit(world.deployment, world.account(5), 50 * ETHER)
+        foreign(world, None)
+        for _ in range(10):  # no reorganisation takes that
+            world.node.request("evm_mine")
+        yield world
+
+
+def one_run(world, folder, rng):
+    """Return a run that is over, checked by itself."""
+    folder.mkdir()
+    with world.undone(), Proxy(world.node.url) as proxy:
+        run = Run(world, folder, proxy, rng)
+        run.go()
+        rows, done = run.process.rows(), run.nonce()
+        assert run.is_hedged(), (rows, run.faults)
+        finals = [tx for tx in rows if tx.state is TxState.FINAL]
+        assert {tx.state for tx in rows} <= {TxState.FINAL, TxState.FAILED}, run.faults
+        assert [tx.plan_nonce for tx in finals] == list(range(done)), run.faults
+        assert int(world.at("HedgeVault").totalAssets()) > 0
+    return run, done
+
+
+def check(world, folder, runs, seed):
+    tally = Tally()
+    _, wanted = one_run(world, folder / "calm", None)
+    assert wanted == 2
+    for number in range(runs):
+        run, done = one_run(world, folder / str(number), Random(f"{seed} {number}"))
+        tally.runs += 1
+        tally.faults += run.faults
+        tally.intended += wanted
+        tally.done += done
+        tally.doubled += max(0, done - wanted)
+        tally.lost += max(0, wanted - done)
+    print(f"\n{world.node.kind}, seed {seed}: {tally}")
+    assert (tally.doubled, tally.lost) == (0, 0)
+    return tally
+
+
+def test_faults__at_random__each_rebalance_exactly_once(system, tmp_path, record_property):
+    tally = check(system, tmp_path, 150 if NIGHT else 20, SEED)
+    record_property("faults", str(tally))
+    assert tally.faults.total() >= tally.runs
+
+
+@NIGHTLY
+@pytest.mark.parametrize("system", ["ganache"], indirect=True, scope="module")
+def test_faults__at_random_on_ganache__each_rebalance_exactly_once(system, tmp_path):
+    check(system, tmp_path, 50, SEED)
