@@ -29,6 +29,8 @@ MOST: Final = {
     "deadline_secs": DAY_SECS,
     "max_price_age_secs": 7 * DAY_SECS,
     "max_premium_gap_bps": BPS,
+    "funding_horizon_secs": 30 * DAY_SECS,
+    "shut_venues": 15,  # four venues, a bit each
 }
 
 
@@ -71,6 +73,13 @@ class Policy:
         heartbeat; the oldest is usually the quote feed, which reports once a day.
     max_premium_gap_bps : int
         Largest difference of the venue's premium from its mean to trade on, unless urgent.
+    funding_horizon_secs : int
+        Time over which a venue's funding rate of now is counted when an order is split over
+        venues. Rates revert: of a hedge held for a week, a difference of now is worth 85 to 99
+        hours (ADA, ETH, BTC 2020-2025, the slope of the next 21 settlements on the last).
+    shut_venues : int
+        Bit i, from the lowest: nothing is sent to venue i of the book. For one that is frozen in a
+        way that its market does not show; a full or empty one is left out without this.
     """
 
     trigger_bps: int = 150
@@ -91,6 +100,8 @@ class Policy:
     deadline_secs: int = 600
     max_price_age_secs: int = 90_000
     max_premium_gap_bps: int = 200
+    funding_horizon_secs: int = 4 * DAY_SECS
+    shut_venues: int = 0
 
     def encode(self) -> bytes:
         """Return the canonical text that is hashed and recorded."""

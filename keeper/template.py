@@ -116,6 +116,8 @@ NOTES: Final[dict[str, str]] = {
     "deadline_secs": "life of a plan",
     "max_price_age_secs": "oldest answer behind the price; the quote feed's heartbeat is a day",
     "max_premium_gap_bps": "premium against its mean, unless urgent",
+    "funding_horizon_secs": "time that a venue's funding rate counts for in choosing venues",
+    "shut_venues": "bit i: nothing is sent to venue i of the book",
 }
 
 

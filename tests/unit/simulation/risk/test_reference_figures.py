@@ -21,6 +21,7 @@ import datetime
 import numpy as np
 import pytest
 
+from keeper.policy import Policy
 from keeper.simulation.risk.effectiveness import (
     effectiveness,
     offset_share,
@@ -233,6 +234,16 @@ def test_funding__half_life(coin, periods):
     """The notes say 2.4 to 2.9 for the three."""
     rates = sample(coin).settlements().funding_rate
     assert half_life(rates[: rates.size // 2]) == pytest.approx(periods, abs=0.051)
+
+
+@pytest.mark.parametrize(("coin", "hours"), [("ETH", 93), ("BTC", 99), ("ADA", 85)])
+def test_funding__of_the_next_week__a_rate_of_now_counts_for_four_days(coin, hours):
+    """The slope of the sum of 21 settlements on the one before: `Policy.funding_horizon_secs`."""
+    rates = sample(coin).settlements().funding_rate
+    sums = np.convolve(rates, np.ones(21), mode="valid")[1:]
+    slope = ols_ratio(sums, rates[: sums.size])
+    assert slope * 8 == pytest.approx(hours, abs=0.5)
+    assert slope * 8 * HOUR == pytest.approx(Policy().funding_horizon_secs, rel=0.12)
 
 
 # Section 5
