@@ -22,7 +22,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from keeper import __version__
+from keeper import __version__, ratio_command
 from keeper.alerts import ALERTS, Message, Stage
 from keeper.chain import Chain, Node
 from keeper.collect import VaultEvidence, collect
@@ -631,3 +631,6 @@ def _explain(row: DecisionRow) -> bool:
 def _sum_line(line: Line) -> str:
     source = line.formula if line.formula.startswith(("= ", "search: ")) else f"= {line.formula}"
     return f"  {line.name:<24} {line.value:>36,} {line.unit:<24} {source}".rstrip()
+
+
+app.command("ratio")(_one_line()(ratio_command.ratio))

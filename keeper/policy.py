@@ -8,9 +8,10 @@ Every bound here may only tighten the one on chain; `decide` takes the stricter 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Final
 
+from keeper.outlook import Outlook
 from keeper.units import BPS, DAY_SECS
 
 # The largest value of each field. A price may move against a short by more than itself.
@@ -22,6 +23,7 @@ MOST: Final = {
     "cost_bound_bps": BPS,
     "limit_tolerance_bps": BPS - 1,  # a sale has a price over zero
     "budget_use_bps": BPS,
+    "distance_low_bps": 10 * BPS,
     "distance_high_bps": 10 * BPS,
     "margin_buffer_bps": 10 * BPS,
     "idle_reserve_bps": BPS,
@@ -31,7 +33,23 @@ MOST: Final = {
     "max_premium_gap_bps": BPS,
     "funding_horizon_secs": 30 * DAY_SECS,
     "shut_venues": 15,  # four venues, a bit each
+    "ratio_strategy": 4,  # `keeper.ratio.Strategy`
+    "static_ratio_bps": 2 * BPS,
+    "aversion_bps": 100 * BPS,
+    "volatility_bps": 10 * BPS,
+    "target_volatility_bps": 10 * BPS,
+    "most_unhedged_bps": BPS,
+    "least_ratio_change_bps": BPS,
+    "headroom_secs": 30 * DAY_SECS,
+    "headroom_deviations_bps": 50 * BPS,
 }
+NEEDED: Final = (
+    "max_trade_bps",
+    "deadline_secs",
+    "max_price_age_secs",
+    "aversion_bps",
+    "headroom_secs",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +98,20 @@ class Policy:
     shut_venues : int
         Bit i, from the lowest: nothing is sent to venue i of the book. For one that is frozen in a
         way that its market does not show; a full or empty one is left out without this.
+    ratio_strategy : int
+        Which hedge ratio is advised to the owner: 0 none, 1 static, 2 minimum variance, 3 carry,
+        4 volatility (`keeper.ratio`, with what each is and when it loses).
+    static_ratio_bps, aversion_bps, target_volatility_bps, most_unhedged_bps : int
+        Ratio of 1; relative risk aversion of 3; volatility a year to be left by 4, and the
+        largest share left.
+    least_ratio_change_bps : int
+        A smaller change of the ratio is not advised.
+    volatility_bps : int
+        A year, taken for the forecast until a month of prices has been seen; 0: wait for that.
+    headroom_secs, headroom_deviations_bps : int
+        Margin by forecast: topped up where a move of that many deviations (a quantile of the
+        largest move, `scripts.advise` fits it) within that time would reach liquidation. Raises
+        the three distances together; 0 deviations: off.
     """
 
     trigger_bps: int = 150
@@ -102,6 +134,15 @@ class Policy:
     max_premium_gap_bps: int = 200
     funding_horizon_secs: int = 4 * DAY_SECS
     shut_venues: int = 0
+    ratio_strategy: int = 0
+    static_ratio_bps: int = BPS
+    aversion_bps: int = 4 * BPS
+    target_volatility_bps: int = 1_000
+    most_unhedged_bps: int = 2_000
+    least_ratio_change_bps: int = 50
+    volatility_bps: int = 0
+    headroom_secs: int = 8 * 3_600
+    headroom_deviations_bps: int = 0
 
     def encode(self) -> bytes:
         """Return the canonical text that is hashed and recorded."""
@@ -115,9 +156,9 @@ def decode_policy(text: bytes) -> Policy:
 
 def policy_fault(policy: Policy) -> str | None:
     """Return what makes a policy unusable, naming the field, or None."""
-    for field in fields(policy):
-        if getattr(policy, field.name) < 0:
-            return f"{field.name}: must not be negative"
+    for each in fields(policy):
+        if getattr(policy, each.name) < 0:
+            return f"{each.name}: must not be negative"
     ordered = (
         ("target_bps", "trigger_bps"),
         ("distance_low_bps", "distance_target_bps"),
@@ -130,7 +171,13 @@ def policy_fault(policy: Policy) -> str | None:
     for name, bound in MOST.items():
         if getattr(policy, name) > bound:
             return f"{name}: must be at most {bound}"
-    for name in ("max_trade_bps", "deadline_secs", "max_price_age_secs"):
+    for name in (
+        "max_trade_bps",
+        "deadline_secs",
+        "max_price_age_secs",
+        "aversion_bps",
+        "headroom_secs",
+    ):
         if getattr(policy, name) == 0:
             return f"{name}: must be positive"
     return None
@@ -141,6 +188,7 @@ class Memory:
     """What a decision must know of the ones before it; recorded with each tick."""
 
     hedging: bool = False  # between the trigger and the target: keep going
+    outlook: Outlook = field(default_factory=Outlook)  # what the market was seen to do
 
     def encode(self) -> bytes:
         """Return the canonical text that is hashed and recorded."""
@@ -149,4 +197,8 @@ class Memory:
 
 def decode_memory(text: bytes) -> Memory:
     """Return the memory that `encode` wrote."""
-    return Memory(**json.loads(text))
+    table = json.loads(text)
+    seen = table.pop("outlook", {})
+    if "variances_wad" in seen:
+        seen["variances_wad"] = tuple(seen["variances_wad"])
+    return Memory(**table, outlook=Outlook(**seen))

@@ -28,10 +28,12 @@ from eth_utils.crypto import keccak
 from keeper import band
 from keeper.curve import scale_of
 from keeper.explain import Line, Sheet
-from keeper.margins import assets_needed, levels
+from keeper.margins import assets_needed, headroom_bps, levels, ratio_after_bps
+from keeper.outlook import Outlook, looked, variance_wad
 from keeper.placement import placed
 from keeper.plan import Leg, Plan
 from keeper.policy import Memory, Policy
+from keeper.ratio import advice_bps
 from keeper.risk import Risk, VenueRisk, assess
 from keeper.settlement import margin_ratio_bps, rescue, settle
 from keeper.situation import (
@@ -112,22 +114,24 @@ def decide(snapshot: Snapshot, policy: Policy, memory: Memory) -> Decision:
     unusable = _unusable(snapshot, policy, sheet)
     if unusable is not None:
         return Refuse(decision_id=identity, reason=unusable, lines=sheet.lines(), memory=memory)
-    risk = assess(snapshot.vault)
-    scale = scale_of(snapshot.vault)
-    explain_risk(sheet, snapshot.vault, risk)
+    vault, at = snapshot.vault, snapshot.block.at
+    risk = assess(vault)
+    explain_risk(sheet, vault, risk)
+    outlook = looked(memory.outlook, vault, at)
+    headroom = _forecast(sheet, outlook, policy, vault, at)
     situation = Situation(
         decision_id=identity,
-        at=snapshot.block.at,
-        vault=snapshot.vault,
+        at=at,
+        vault=vault,
         policy=policy,
         risk=risk,
-        scale=scale,
-        levels=levels(policy, snapshot.vault.limits),
+        scale=scale_of(vault),
+        levels=levels(policy, vault.limits, headroom),
         sheet=sheet,
     )
     hedging = _hedging(situation, memory)
     wish = _wish(situation, hedging)
-    return _decision(situation, wish, Memory(hedging=hedging))
+    return _decision(situation, wish, Memory(hedging=hedging, outlook=outlook))
 
 
 def decision_id(snapshot: Snapshot, policy: Policy, memory: Memory) -> bytes:
@@ -170,6 +174,22 @@ def _unusable(snapshot: Snapshot, policy: Policy, sheet: Sheet) -> str | None:
     if age > policy.max_price_age_secs:
         return f"the price is {age} s old, allowed are {policy.max_price_age_secs} s"
     return None
+
+
+def _forecast(sheet: Sheet, outlook: Outlook, policy: Policy, vault: VaultSnapshot, at: int) -> int:
+    """Write down what is expected and advised; return the headroom that margin is kept for."""
+    variance = variance_wad(outlook, policy.volatility_bps)
+    if variance is not None:
+        sheet.read("variance_wad", "forecast, a year", variance, "WAD")
+    advice_bps(vault.state, outlook, policy, at, sheet)
+    headroom = headroom_bps(outlook, policy)
+    if headroom:
+        sheet.read("headroom_bps", "largest rise to have margin for", headroom, "bps")
+        for i, venue in enumerate(vault.venues):
+            lowest = ratio_after_bps(venue.margin, venue.market, scale_of(vault), headroom)
+            if lowest is not None:
+                sheet.read(f"margin_ratio_low_bps_{i}", "after that rise", lowest, "bps")
+    return headroom
 
 
 def explain_risk(sheet: Sheet, vault: VaultSnapshot, risk: Risk) -> None:

@@ -20,15 +20,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keeper.guard import Safety, Spent, objection
+from keeper.margins import headroom_bps, raised_bps
+from keeper.outlook import observed
 from keeper.plan import Plan
 from keeper.policy import Memory, Policy
+from keeper.ratio import advice_bps
 from keeper.simulation.backtest.defaults import Setup
 from keeper.simulation.backtest.defaults import setup as default_setup
 from keeper.simulation.backtest.quiet import watch
@@ -38,6 +41,7 @@ from keeper.simulation.reference import Reverted
 from keeper.simulation.reference.hedge_guard import Position
 from keeper.snapshot import Block, Margin, Snapshot
 from keeper.strategy import Rebalance, decide
+from keeper.units import BPS, DAY_SECS, WAD, div_floor
 
 Floats = NDArray[np.float64]
 
@@ -70,6 +74,9 @@ class Run:
         Unix seconds from and to which the keeper is down.
     cuts : tuple of (int, float)
         Closes at which a share of the position is deleveraged.
+    advised : bool
+        Whether the owner sets the ratio that the policy's strategy advises, once a day at
+        midnight, as far as the book lets it move.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -78,6 +85,7 @@ class Run:
     max_gas_gwei: float = float("inf")
     outages: tuple[tuple[int, int], ...] = ()
     cuts: tuple[tuple[int, float], ...] = ()
+    advised: bool = False
 
 
 @dataclass(slots=True)
@@ -95,6 +103,7 @@ class Tally:
     top_ups: int = 0
     liquidations: int = 0
     cuts: int = 0
+    ratios: int = 0  # changes of the target
     dear_gas: int = 0
     blind_hours: int = 0
     decided: int = 0
@@ -187,6 +196,8 @@ class Engine:
         )
         self._account = own.book
         self._quote = 0  # of the account, when it was last looked at
+        policy = run.policy
+        self._expects = bool(policy.ratio_strategy or policy.headroom_deviations_bps)
 
     def play(self, hours: Sequence[MarketHour]) -> Result:
         """Run through the hours; the deposit is made at the first."""
@@ -219,6 +230,8 @@ class Engine:
             vault.credit(world.setup.deposit, at=at)
         if at in self._cuts and ok:
             margin = self._cut(price.price_wad, at)
+        if ok and self._expects:
+            self._expect(price.price_wad, at)
         if not ok:
             self.tally.blind_hours += 1
         elif not self._down(at) and not self._quiet(margin, price.price_wad):
@@ -231,10 +244,30 @@ class Engine:
         """Return whether a decision now could only hold."""
         if self._watch is None or self._memory.hedging:
             return False
-        vault = self.world.vault
+        vault, policy, raised = self.world.vault, self.run.policy, 0.0
+        if policy.headroom_deviations_bps:
+            raised = raised_bps(policy, headroom_bps(self._memory.outlook, policy)) / BPS
         return self._watch.quiet(
-            margin, vault.idle_assets, vault.idle_quote, self.world.venue.skew, price_wad
+            margin, vault.idle_assets, vault.idle_quote, self.world.venue.skew, price_wad, raised
         )
+
+    def _expect(self, price_wad: int, at: int) -> None:
+        """Keep the outlook as a decision at every bar would, and follow its advice at midnight."""
+        venue, vault = self.world.venue, self.world.vault
+        premium_wad = venue.curve.premium(venue.skew)
+        mark_wad = div_floor(price_wad * (WAD + premium_wad), WAD)
+        rate_wad = venue.funding.rate(premium_wad)
+        outlook = observed(self._memory.outlook, price_wad, mark_wad, rate_wad, at)
+        self._memory = replace(self._memory, outlook=outlook)
+        if not self.run.advised or at % DAY_SECS:
+            return
+        before = vault.identity.hedge_ratio_bps
+        ratio = advice_bps(vault.snapshot(at=at).state, outlook, self.run.policy, at)
+        if ratio != before:
+            vault.set_hedge_ratio(ratio, at=at)
+            self.tally.ratios += 1
+            if self._watch is not None:
+                self._watch = replace(self._watch, target_share=(BPS - ratio) / BPS)
 
     def _valued(self, margin: Margin, price_wad: int) -> tuple[int, int, float]:
         world, vault = self.world, self.world.vault

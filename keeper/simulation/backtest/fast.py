@@ -497,7 +497,16 @@ def bars(hours: Sequence[MarketHour]) -> Bars:
 
 
 def play(path: Bars, setup: Setup, policy: Policy) -> Result:
-    """Return what the vault does over the path, as `engine.backtest` with one block of latency."""
+    """
+    Return what the vault does over the path, as `engine.backtest` with one block of latency.
+
+    Raises
+    ------
+    ValueError
+        If the policy keeps margin by forecast, which only the exact engine knows.
+    """
+    if policy.headroom_deviations_bps:
+        raise ValueError("headroom_deviations_bps: the fast path keeps margin by fixed distances")
     deposit = setup.deposit / 10.0**setup.identity.asset_decimals
     unit = 10.0**setup.identity.quote_decimals
     rows = np.empty((len(path.prices), len(COLUMNS)))
