@@ -13,6 +13,7 @@ import pytest
 
 from keeper.policy import Policy
 from keeper.simulation.backtest import defaults
+from keeper.simulation.backtest.defaults import scaled, without_funding
 from keeper.simulation.backtest.engine import (
     GAS_MARGIN,
     GAS_PLAIN,
@@ -112,6 +113,59 @@ def test_set_hedge_ratio__as_the_book__step_of_the_day_and_bounds(path):
     for ratio, reason in ((7_400, "under"), (8_600, "over")):
         with pytest.raises(Reverted, match=f"book: ratio {reason} its bound"):
             vault.set_hedge_ratio(ratio, at=START + 10 * 86_400)
+
+
+def test_file_funding__settlements_of_the_file__are_what_the_short_gets(path):
+    """Sum of rate * size * S at the settlements; the venue's own rule pays nothing."""
+    hours = [
+        replace(hour, funding_rate=(0.0004 if i % 16 else -0.0009) if i % 8 == 0 else None)
+        for i, hour in enumerate(path)
+    ]
+    setup = without_funding(defaults.setup())
+    setup = replace(setup, terms=setup.terms._replace(loan_rate_wad=0))
+    result = backtest(hours, Run(file_funding=True), setup)
+    size, price = result.column("size"), np.round(result.spot, 8)
+    rates = np.array([hour.funding_rate or 0.0 for hour in hours])
+    expected = -np.sum(size[:-1] * price[1:] * rates[1:])
+    assert abs(expected) > 100
+    assert result.tally.funding / QUOTE == pytest.approx(expected, rel=1e-6)
+    silent = backtest([replace(hour, funding_rate=None) for hour in path],
+                      Run(file_funding=True), setup)  # fmt: skip
+    assert silent.tally.funding == 0
+
+
+def test_scaled__coin_of_a_thousandth__the_same_run_in_quote(path):
+    cheap = [replace(h, spot=h.spot / 1_000, perp=h.perp / 1_000) for h in path]
+    plain, other = backtest(path), backtest(cheap, setup=scaled(defaults.setup(), 1_000))
+    assert other.tally.rebalances == plain.tally.rebalances
+    assert other.tally.top_ups == plain.tally.top_ups
+    assert np.allclose(other.column("nav"), plain.column("nav"), rtol=1e-6)
+
+
+def test_ratios__of_the_owner__set_as_far_as_the_book_lets(path):
+    at = path[48].closes_at
+    playing = engine(path, Run(ratios=((at, 5_000), (path[600].closes_at, 7_000))))
+    result = playing.play(path)
+    ratios = result.column("ratio")
+    assert ratios[47] == 1.0
+    assert ratios[48] == 0.75  # a quarter in a day
+    assert ratios[-1] == 0.7
+    assert result.tally.ratios == 2
+
+
+def test_state__of_each_row__is_the_accounts(path):
+    playing = engine(path)
+    result = playing.play(path)
+    at = path[-1].closes_at + 3_000
+    price_wad = playing.world.index.try_read(at=at)[1].price_wad
+    margin = playing.world.venue.margin(playing.world.setup.identity.book, price_wad, at=at)
+    assert result.column("size")[-1] == pytest.approx(margin.delta / 1e18)
+    held = result.column("nav") - result.column("equity")
+    assert np.all(held > -1e-6)  # idle, haircut: more than nothing
+    assert result.column("maintenance")[-1] / (-result.column("size")[-1] * result.spot[-1]) == (
+        pytest.approx(0.05, rel=0.05)
+    )
+    assert np.allclose(result.column("premium")[-5:], [h.basis for h in path[-5:]], atol=2e-5)
 
 
 @pytest.mark.parametrize("ratio_bps", [5_000, 10_000])
