@@ -25,6 +25,7 @@ from keeper.ratio import Strategy
 from keeper.simulation.backtest import defaults
 from keeper.simulation.backtest.compare import Judged, compared, judged, scatter
 from keeper.simulation.backtest.engine import Run, backtest
+from keeper.simulation.backtest.figures import aligned
 from keeper.simulation.backtest.scenarios import fastest, squeeze_outage
 from keeper.simulation.market_file import read_hours
 from keeper.simulation.risk.advice import advised, band_terms, drift_variance_a_year
@@ -174,7 +175,7 @@ def test_strategies__by_year_and_out_of_sample(coin):
     funded = {f"{FIXED}, rates of the file": funded_by_file(coin)}
     for name, result in (found | funded).items():
         print(f"\n{coin}, {name}")
-        print(compared({each.name: each for each in judged(result, SPLIT_AT)}))
+        print(aligned(compared({each.name: each for each in judged(result, SPLIT_AT)})))
     out = {name: judged(result, SPLIT_AT)[-1] for name, result in found.items()}
     for base in (FIXED, NINETY):
         rows = {
@@ -182,7 +183,7 @@ def test_strategies__by_year_and_out_of_sample(coin):
         }
         print(f"\n{coin}, out of sample, 2023-2025, gain over {base}")
         beside = {"base": found[base], "results": found, "since": SPLIT_AT, "aversion": AVERSION}
-        print(compared(rows, **beside))
+        print(aligned(compared(rows, **beside)))
     path = BUILD / f"strategies_{coin.lower()}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(scatter(out, f"{coin} 2023-2025: what a strategy costs and what it leaves"))

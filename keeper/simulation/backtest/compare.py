@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import matplotlib as mpl
@@ -23,7 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from keeper.report import COST_COLOURS, DPI, STYLE
+from keeper.report import COST_COLOURS, DPI, STYLE, figures_table, page, section
 from keeper.simulation.backtest.engine import Result
 from keeper.simulation.backtest.figures import drawdown, effectiveness
 from keeper.simulation.risk.series import years_of
@@ -63,7 +64,7 @@ class Judged:
 def judged(result: Result, split_at: int) -> list[Judged]:
     """Return the years, the whole, the part before the split, and last the part from it on."""
     at = result.closes_at
-    years = years_of(at)
+    years = years_of(at - 1)  # a close at midnight is the last of the day before
     spans = {str(year): np.flatnonzero(years == year) for year in np.unique(years)}
     spans["all"] = np.arange(at.size)
     spans["fitted"] = np.flatnonzero(at < split_at)
@@ -134,8 +135,8 @@ def compared(
     results: Mapping[str, Result] | None = None,
     since: int = 0,
     aversion: float = 0.0,
-) -> str:
-    """Return the table; with `base`, the gain over it and its t statistic beside."""
+) -> list[tuple[str, ...]]:
+    """Return the table as cells; with `base`, the gain over it and its t statistic beside."""
     heads = (
         *("", "HE", "at mark", "growth", "residual", "drawdown", "funding", "trading", "gas"),
         *("rebal.", "margin", "liq.", "least"),
@@ -153,14 +154,7 @@ def compared(
             more, t = gain(results[name], base, since, aversion)
             line += (f"{more:+.2%}", f"{t:+.1f}")
         cells.append(line)
-    widths = [max(len(line[i]) for line in cells) for i in range(len(heads))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in cells
-    )
+    return cells
 
 
 def scatter(rows: Mapping[str, Judged], title: str) -> bytes:
@@ -185,3 +179,16 @@ def scatter(rows: Mapping[str, Judged], title: str) -> bytes:
         raw = io.BytesIO()
         figure.savefig(raw, format="png", dpi=DPI)
     return raw.getvalue()
+
+
+def write_comparison(
+    rows: Mapping[str, Judged], cells: Sequence[Sequence[str]], title: str, folder: Path
+) -> Path:
+    """Write `strategies.png` and `strategies.html`, which has table and chart inside."""
+    folder.mkdir(parents=True, exist_ok=True)
+    png = scatter(rows, title)
+    (folder / "strategies.png").write_bytes(png)
+    path = folder / "strategies.html"
+    body = figures_table("After all costs, a year", cells), section("Cost against risk", png)
+    path.write_text(page(title, *body), encoding="utf-8")
+    return path

@@ -164,6 +164,7 @@ class Sent:
     decided_at: int
     executed_at: int
     plan: Plan
+    reason: str
     refusal: str | None
 
 
@@ -352,7 +353,13 @@ class Engine:
             self.world.advance(between(hour, after, share), at=executed_at)
         refusal = self._send(decision.plan, executed_at, gas_gwei * hour.spot)
         self._on_sent(
-            Sent(decided_at=at, executed_at=executed_at, plan=decision.plan, refusal=refusal)
+            Sent(
+                decided_at=at,
+                executed_at=executed_at,
+                plan=decision.plan,
+                reason=decision.reason,
+                refusal=refusal,
+            )
         )
         self.tally.reasons[decision.reason.split(" ")[0]] += refusal is None
         return executed_at, refusal is None
@@ -429,7 +436,10 @@ def _gas(plan: Plan) -> int:
 
 
 def backtest(
-    hours: Sequence[MarketHour], run: Run | None = None, setup: Setup | None = None
+    hours: Sequence[MarketHour],
+    run: Run | None = None,
+    setup: Setup | None = None,
+    on_sent: Callable[[Sent], None] = lambda _: None,
 ) -> Result:
     """Return what a vault of the default system, or of `setup`, does over the hours."""
     run, setup = run or Run(), setup or default_setup()
@@ -438,7 +448,7 @@ def backtest(
     if run.file_funding:
         setup = without_funding(setup)
     world = World(setup, index, at=hours[0].closes_at, file_funding=run.file_funding)
-    return Engine(world, run).play(hours)
+    return Engine(world, run, on_sent=on_sent).play(hours)
 
 
 def _block(number: int, at: int) -> Block:

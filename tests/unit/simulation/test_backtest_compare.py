@@ -17,6 +17,7 @@ from keeper.simulation.backtest.compare import (
     scatter,
 )
 from keeper.simulation.backtest.engine import COLUMNS, Result, Tally
+from keeper.simulation.backtest.figures import aligned
 
 HOUR, DAY, START = 3_600, 24, 1_640_995_200  # 2022-01-01
 
@@ -115,6 +116,7 @@ def test_compared__and_scatter__name_each_strategy():
     rows = {"one": judged(result, START)[-1]}
     rows["two"] = replace(rows["one"], trading=0.01, residual=0.2)
     table = compared(rows, base=result, results={"one": result, "two": result}, since=0)
-    assert [line.split()[0] for line in table.splitlines()[1:]] == ["one", "two"]
-    assert table.splitlines()[0].split()[-2:] == ["gain", "t"]
+    assert [line[0] for line in table[1:]] == ["one", "two"]
+    assert table[0][-2:] == ("gain", "t")
+    assert "two" in aligned(table)
     assert scatter(rows, "chart").startswith(b"\x89PNG")
