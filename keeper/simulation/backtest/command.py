@@ -16,10 +16,11 @@ from keeper.simulation.backtest.figures import aligned, span_of, table
 from keeper.simulation.backtest.scenarios import crash_cut, squeeze_outage
 from keeper.simulation.market import MarketHour
 from keeper.simulation.market_file import read_hours, with_daily_gas
-from keeper.units import BPS
+from keeper.units import BPS, DAY_SECS
 
 WORST_HOURS: Final = 24  # span over which the worst moment is sought
 CUT_SHARE: Final = 0.5
+LEAST_DAYS: Final = 14
 MOST_SCALE: Final = 10**9
 
 
@@ -151,6 +152,8 @@ def strategies(wanted: Wanted, policy: Policy, folder: Path) -> str:
     )
 
     hours, plain = _hours(wanted), replace(policy, ratio_strategy=0)
+    if hours[-1].closes_at - hours[0].closes_at < LEAST_DAYS * DAY_SECS:
+        raise BacktestRefused(f"a comparison needs {LEAST_DAYS} days, its errors are daily")
     wanted_runs = {"as configured": (plain, wanted)} | {
         each.name.lower().replace("_", " "): (
             replace(policy, ratio_strategy=int(each)),

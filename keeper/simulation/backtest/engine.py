@@ -213,28 +213,32 @@ class Engine:
     def play(self, hours: Sequence[MarketHour]) -> Result:
         """Run through the hours; the deposit is made at the first."""
         world, tally = self.world, self.tally
-        unit, one = world.quote_unit, 10**world.setup.identity.asset_decimals
-        scale = world.setup.terms.skew_scale
-        kept = (WAD - world.setup.terms.haircut_wad) / WAD / one
         rows = []
         for i, hour in enumerate(hours):
             after = hours[i + 1] if i + 1 < len(hours) else hour
             nav, delta, marked, margin = self.step(hour, after)
             rows.append((
-                nav / unit, delta / one, marked / unit, tally.funding / unit, tally.impact / unit,
-                tally.fees / unit, tally.spot / unit, tally.gas / unit, tally.losses / unit,
-                tally.rebalances, tally.top_ups, tally.liquidations,
-                margin.delta / one, margin.assets * kept, margin.equity / unit,
-                margin.maintenance / unit, world.venue.skew / scale,
-                world.vault.identity.hedge_ratio_bps / BPS,
+                nav, delta, marked, tally.funding, tally.impact, tally.fees, tally.spot,
+                tally.gas, tally.losses, tally.rebalances, tally.top_ups, tally.liquidations,
+                margin.delta, margin.assets, margin.equity, margin.maintenance,
+                world.venue.skew, world.vault.identity.hedge_ratio_bps,
             ))  # fmt: skip
         return Result(
             closes_at=np.array([hour.closes_at for hour in hours], dtype=np.int64),
             spot=np.array([hour.spot for hour in hours]),
-            rows=np.array(rows, dtype=np.float64),
+            rows=np.array(rows, dtype=np.float64) / self._units(),
             tally=tally,
-            deposit=world.setup.deposit / one,
+            deposit=world.setup.deposit / 10**world.setup.identity.asset_decimals,
         )
+
+    def _units(self) -> Floats:
+        """Return what each of `COLUMNS` is divided by to be in whole units or a share."""
+        setup = self.world.setup
+        quote, one = float(self.world.quote_unit), 10.0**setup.identity.asset_decimals
+        kept = 1.0 - setup.terms.haircut_wad / WAD
+        counts = (1.0,) * 3
+        state = (one, one / kept, quote, quote, float(setup.terms.skew_scale), float(BPS))
+        return np.array([quote, one, *(quote,) * 7, *counts, *state])
 
     def step(self, hour: MarketHour, after: MarketHour) -> tuple[int, int, float, Margin]:
         """Play one hour; return NAV, delta, NAV at the mark and the account, after the keeper."""

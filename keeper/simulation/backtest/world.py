@@ -273,14 +273,8 @@ class World:
         position = venue.account(TRADER).size
         skew, scale = venue.skew, terms.skew_scale
         book = PerpBook(
-            skew=skew,
-            skew_scale=scale,
-            long_size=venue.longs,
-            short_size=venue.shorts,
-            max_side=max_side,
-            max_skew=self._max_skew,
-            position=position,
-        )
+            skew, scale, venue.longs, venue.shorts, max_side, self._max_skew, position
+        )  # fmt: skip
         size = trader_size(book, basis)
         if size and abs(position + size) < terms.min_size:
             return -position

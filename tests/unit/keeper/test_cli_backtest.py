@@ -148,6 +148,11 @@ def test_strategies__one_table_and_one_chart(file, tmp_path):
     assert (tmp_path / "strategies.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_strategies__file_too_short__one_line(file, tmp_path):
+    code, _, err = said("strategies", file, "--out", tmp_path, "--to", "2024-01-05")
+    assert (code, err) == (2, "a comparison needs 14 days, its errors are daily\n")
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_sweep__on_a_cluster__the_same_rows_as_on_this_machine(file, tmp_path):
