@@ -9,7 +9,6 @@ at a damaged journal). Errors are one line on stderr. Nothing is sent without `-
 
 from __future__ import annotations
 
-import datetime
 import logging
 import os
 import sys
@@ -23,7 +22,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from keeper import __version__
+from keeper import __version__, backtest_command, ratio_command
 from keeper.alerts import ALERTS, Message, Stage
 from keeper.caretaker import Caretaker, Chores
 from keeper.chain import Chain, Node
@@ -39,7 +38,6 @@ from keeper.jobs import Job, Jobs
 from keeper.journal import DecisionRow, Journal, TxState
 from keeper.lease import Lease, held
 from keeper.plan import plan_hash
-from keeper.policy import Policy
 from keeper.redaction import Redactor
 from keeper.remote_signer import RemoteSigner
 from keeper.risk import VenueRisk, assess
@@ -53,7 +51,6 @@ from keeper.signer import (
     signer_from_key,
     signer_from_keystore,
 )
-from keeper.simulation.market_file import MarketFileRefused
 from keeper.snapshot import Address, Snapshot
 from keeper.strategy import Rebalance, decide
 from keeper.template import template
@@ -68,13 +65,6 @@ LEASE_SHARE: Final = 0.75  # of a tick without a sign of life, until another tak
 TEST_PATIENCE_SECS: Final = 15.0  # for a target to take a test
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="Configuration file.")]
-MarketFile = Annotated[Path, typer.Argument(help="CSV, plain or gzip: timestamp_utc, spot, perp.")]
-FirstDay = Annotated[
-    datetime.datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day, UTC.")
-]
-LastDay = Annotated[
-    datetime.datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC.")
-]
 DEFAULT_CONFIG: Final = Path("hedgevault.toml")
 Standby = Annotated[
     bool, typer.Option("--standby", help="Watch while another keeper leads, and take over from it.")
@@ -168,72 +158,6 @@ def once(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
         failed = any(tx.state is TxState.FAILED for tx in report.sent)
     if failed:
         raise typer.Exit(FAULT)
-
-
-@app.command("backtest")
-def backtest_command(  # noqa: PLR0913, PLR0917 - each is an option
-    file: MarketFile,
-    first: FirstDay = None,
-    last: LastDay = None,
-    deposit: Annotated[float, typer.Option(help="Whole assets.")] = 100.0,
-    ratio: Annotated[int, typer.Option(help="Hedge ratio, bps.")] = 10_000,
-    latency: Annotated[int, typer.Option(help="Blocks from decision to execution.")] = 1,
-    moving: Annotated[bool, typer.Option("--moving", help="Prices move during latency.")] = False,
-    gas: Annotated[
-        Path | None, typer.Option(help="CSV of daily gas: date_utc, avg_gas_price_gwei.")
-    ] = None,
-    gas_cap: Annotated[float | None, typer.Option(help="gwei; over it only urgent plans.")] = None,
-    gaps: Annotated[bool, typer.Option("--gaps", help="Take a file with missing hours.")] = False,
-    squeeze: Annotated[
-        bool, typer.Option("--squeeze", help="Keeper down in the fastest 24 hours up.")
-    ] = False,
-    cut: Annotated[
-        bool, typer.Option("--cut", help="Half the hedge deleveraged before the worst 24 hours.")
-    ] = False,
-    fast: Annotated[bool, typer.Option("--fast", help="Floats, compiled, for long files.")] = False,
-) -> None:
-    """Play the keeper on a file of hourly prices and print what came of it, by year."""
-    from keeper.simulation.backtest import command  # noqa: PLC0415 - no part of the keeper's run
-
-    wanted = command.Wanted(
-        file=file, gas=gas, first_day=_day_of(first), last_day=_day_of(last), gaps=gaps,
-        deposit=deposit,
-        hedge_ratio_bps=ratio, latency_blocks=latency, moving=moving, squeeze=squeeze, cut=cut,
-        max_gas_gwei=float("inf") if gas_cap is None else gas_cap, fast=fast,
-    )  # fmt: skip
-    with _market_refusals(command.BacktestRefused):
-        typer.echo(command.run(wanted, Policy()))
-
-
-@app.command("sweep")
-def sweep_command(
-    file: MarketFile,
-    axis: Annotated[list[str], typer.Option(help="A field of the policy: name=1,2,3.")],
-    folder: Annotated[Path, typer.Option("--out", help="Where results stay and resume.")],
-    first: FirstDay = None,
-    last: LastDay = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; all cores if left out.")] = None,
-) -> None:
-    """Play many policies on a file, on all cores; an interrupted sweep goes on where it was."""
-    from rich.progress import Progress  # noqa: PLC0415 - no part of the keeper's run
-
-    from keeper.simulation.backtest import command  # noqa: PLC0415 - the same
-
-    wanted = command.Wanted(file=file, first_day=_day_of(first), last_day=_day_of(last))
-    refusals = _market_refusals(command.BacktestRefused)
-    with refusals, Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("policies", total=None)
-        axes = command.axes_of(axis)
-        rows = command.sweep_rows(
-            wanted, Policy(), axes, folder, workers=workers,
-            on_done=lambda done, of: progress.update(task, completed=done, total=of),
-        )  # fmt: skip
-    shown = Table(*axes, "hedged", "drawdown", "effectiveness", "rebalances", "liquidations")
-    for row in rows:
-        plain = [str(row[name]) for name in axes]
-        shares = [f"{row['hedged']:+.2%}", f"{row['drawdown']:.2%}", f"{row['effectiveness']:.5f}"]
-        shown.add_row(*plain, *shares, str(row["rebalances"]), str(row["liquidations"]))
-    Console().print(shown)
 
 
 @app.command()
@@ -397,20 +321,6 @@ def _session(path: Path, *, live: bool, standby: bool = False) -> Iterator[_Sess
             yield session
         finally:
             session.close()
-
-
-@contextmanager
-def _market_refusals(refused: type[Exception]) -> Iterator[None]:
-    """Say in one line why a backtest cannot be run."""
-    try:
-        yield
-    except (refused, MarketFileRefused) as fault:
-        typer.echo(str(fault), err=True)
-        raise typer.Exit(USAGE) from None
-
-
-def _day_of(moment: datetime.datetime | None) -> datetime.date | None:
-    return None if moment is None else moment.date()
 
 
 @contextmanager
@@ -701,3 +611,7 @@ def _explain(row: DecisionRow) -> bool:
 def _sum_line(line: Line) -> str:
     source = line.formula if line.formula.startswith(("= ", "search: ")) else f"= {line.formula}"
     return f"  {line.name:<24} {line.value:>36,} {line.unit:<24} {source}".rstrip()
+
+
+app.command("ratio")(_one_line()(ratio_command.ratio))
+backtest_command.register(app)

@@ -17,7 +17,7 @@ from keeper.audit import Ledger
 from keeper.events import Event
 from keeper.journal import DecisionRow as JournalRow
 from keeper.journal import Tx
-from keeper.plan import Plan
+from keeper.plan import Plan, size_total
 from keeper.report import Bands, Cost, DecisionRow, History, Sample
 from keeper.risk import Risk, assess
 from keeper.snapshot import VaultSnapshot
@@ -253,9 +253,9 @@ def _decision_row(row: JournalRow, tx: Tx | None, units: Units) -> DecisionRow:
         block=block.number,
         action=row.kind,
         reason=row.reason,
-        size=_signed(units.assets(sum(leg.size for leg in plan.legs))) if plan else "",
-        margin=_margin(plan, units) if plan else "",
-        spot=_signed(units.assets(plan.spot_assets)) if plan else "",
+        size=shown_size(size_total(plan), units) if plan else "",
+        margin=shown_margin(plan, units) if plan else "",
+        spot=shown_size(plan.spot_assets, units) if plan else "",
         outcome=_outcome(row, tx),
         decision_id=row.decision_id[:12],
     )
@@ -268,12 +268,18 @@ def _outcome(row: JournalRow, tx: Tx | None) -> str:
     return f"{tx.state}{gas}" + (f": {tx.detail}" if tx.detail else "")
 
 
-def _margin(plan: Plan, units: Units) -> str:
+def shown_margin(plan: Plan, units: Units) -> str:
+    """Return the margin that a plan moves, in words; in is positive."""
     parts = [
         _signed(units.assets(sum(leg.margin_assets for leg in plan.legs)), " asset"),
         _signed(units.quote(sum(leg.margin_quote for leg in plan.legs)), " quote"),
     ]
     return " ".join(part for part in parts if part)
+
+
+def shown_size(raw: int, units: Units) -> str:
+    """Return a size in whole assets with its sign, nothing for none."""
+    return _signed(units.assets(raw))
 
 
 def _signed(amount: float, unit: str = "") -> str:

@@ -17,9 +17,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from keeper.curve import Scale, closing_loss_up, initial_up, maintenance_up
-from keeper.policy import Policy
+from keeper.outlook import Outlook, deviation_wad, rise_bps, variance_wad
+from keeper.policy import MOST, Policy
 from keeper.snapshot import Limits, Margin, Market
-from keeper.units import BPS, WAD, Assets, Wad, div_ceil, div_floor
+from keeper.units import BPS, WAD, Assets, Bps, Wad, div_ceil, div_floor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +40,65 @@ class Levels:
     high: Need
 
 
-def levels(policy: Policy, limits: Limits) -> Levels:
-    """Return the operator's levels, each at least a buffer over the chain's own."""
+def headroom_bps(outlook: Outlook, policy: Policy) -> Bps:
+    """
+    Return the rise within `headroom_secs` for which margin is to suffice, rounded up.
+
+    Zero where margin is not kept by forecast, or there is none yet. The largest move within the
+    time is taken as `headroom_deviations_bps` forecast deviations; `scripts.advise` fits that
+    number, the quantile of an extreme-value tail, for a wanted probability of a call.
+    """
+    if policy.headroom_deviations_bps == 0:
+        return Bps(0)
+    variance = variance_wad(outlook, policy.volatility_bps)
+    if variance is None:
+        return Bps(0)
+    deviation = deviation_wad(variance, policy.headroom_secs)
+    return rise_bps(div_ceil(deviation * policy.headroom_deviations_bps, BPS))
+
+
+def raised_bps(policy: Policy, headroom: int) -> int:
+    """Return by how much the headroom raises the policy's distances."""
+    return max(0, min(headroom, MOST["distance_low_bps"]) - policy.distance_low_bps)
+
+
+def ratio_after_bps(margin: Margin, market: Market, scale: Scale, move_bps: int) -> int | None:
+    """
+    Return equity over maintenance after a move against the position, rounded down.
+
+    None without a position. 10,000 at liquidation; negative when nothing is left.
+    """
+    if margin.delta == 0:
+        return None
+    moved = _moved(scale, margin.delta, move_bps)
+    kept = margin.assets * moved.price_wad * (WAD - market.haircut_wad)
+    change = div_floor(margin.delta * (moved.price_wad - scale.price_wad), scale.divisor)
+    equity = margin.quote + margin.profit + change + div_floor(kept, scale.divisor * WAD)
+    return div_floor(equity * BPS, maintenance_up(market, margin.delta, moved))
+
+
+def levels(policy: Policy, limits: Limits, headroom: int = 0) -> Levels:
+    """
+    Return the operator's levels, each at least a buffer over the chain's own.
+
+    Parameters
+    ----------
+    headroom : int
+        bps, by forecast: where it is over the low distance, all three are raised by as much.
+    """
+    higher = raised_bps(policy, headroom)
     floor = _buffered(limits.margin_floor_bps, policy)
     target = _buffered(limits.margin_target_bps, policy)
+    low, middle, high = (
+        distance + higher
+        for distance in (
+            policy.distance_low_bps, policy.distance_target_bps, policy.distance_high_bps
+        )
+    )  # fmt: skip
     return Levels(
-        low=Need(distance_bps=policy.distance_low_bps, ratio_bps=floor),
-        target=Need(distance_bps=policy.distance_target_bps, ratio_bps=target),
-        high=Need(distance_bps=policy.distance_high_bps, ratio_bps=_buffered(target, policy)),
+        low=Need(distance_bps=low, ratio_bps=floor),
+        target=Need(distance_bps=middle, ratio_bps=target),
+        high=Need(distance_bps=high, ratio_bps=_buffered(target, policy)),
     )
 
 
@@ -83,11 +135,16 @@ def assets_needed(market: Market, margin: Margin, scale: Scale, need: Need) -> A
 def _needed_after_move(market: Market, margin: Margin, scale: Scale, distance_bps: int) -> int:
     if margin.delta == 0:
         return 0
-    against = BPS + distance_bps if margin.delta < 0 else max(BPS - distance_bps, 1)
-    moved = Scale(price_wad=Wad(div_ceil(scale.price_wad * against, BPS)), divisor=scale.divisor)
+    moved = _moved(scale, margin.delta, distance_bps)
     change = div_floor(margin.delta * (moved.price_wad - scale.price_wad), scale.divisor)
     lacking = maintenance_up(market, margin.delta, moved) - margin.quote - margin.profit - change
     return _cover_up(lacking, market, moved)
+
+
+def _moved(scale: Scale, delta: int, move_bps: int) -> Scale:
+    """Return the scale after the price has moved against a position."""
+    against = BPS + move_bps if delta < 0 else max(BPS - move_bps, 1)
+    return Scale(price_wad=Wad(div_ceil(scale.price_wad * against, BPS)), divisor=scale.divisor)
 
 
 def _cover_up(lacking: int, market: Market, scale: Scale) -> int:

@@ -8,9 +8,10 @@ Every bound here may only tighten the one on chain; `decide` takes the stricter 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Final
 
+from keeper.outlook import Outlook
 from keeper.units import BPS, DAY_SECS
 
 # The largest value of each field. A price may move against a short by more than itself.
@@ -22,6 +23,7 @@ MOST: Final = {
     "cost_bound_bps": BPS,
     "limit_tolerance_bps": BPS - 1,  # a sale has a price over zero
     "budget_use_bps": BPS,
+    "distance_low_bps": 10 * BPS,
     "distance_high_bps": 10 * BPS,
     "margin_buffer_bps": 10 * BPS,
     "idle_reserve_bps": BPS,
@@ -29,7 +31,25 @@ MOST: Final = {
     "deadline_secs": DAY_SECS,
     "max_price_age_secs": 7 * DAY_SECS,
     "max_premium_gap_bps": BPS,
+    "funding_horizon_secs": 30 * DAY_SECS,
+    "shut_venues": 15,  # four venues, a bit each
+    "ratio_strategy": 4,  # `keeper.ratio.Strategy`
+    "static_ratio_bps": 2 * BPS,
+    "aversion_bps": 100 * BPS,
+    "volatility_bps": 10 * BPS,
+    "target_volatility_bps": 10 * BPS,
+    "most_unhedged_bps": BPS,
+    "least_ratio_change_bps": BPS,
+    "headroom_secs": 30 * DAY_SECS,
+    "headroom_deviations_bps": 50 * BPS,
 }
+NEEDED: Final = (
+    "max_trade_bps",
+    "deadline_secs",
+    "max_price_age_secs",
+    "aversion_bps",
+    "headroom_secs",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +91,27 @@ class Policy:
         heartbeat; the oldest is usually the quote feed, which reports once a day.
     max_premium_gap_bps : int
         Largest difference of the venue's premium from its mean to trade on, unless urgent.
+    funding_horizon_secs : int
+        Time over which a venue's funding rate of now is counted when an order is split over
+        venues. Rates revert: of a hedge held for a week, a difference of now is worth 85 to 99
+        hours (ADA, ETH, BTC 2020-2025, the slope of the next 21 settlements on the last).
+    shut_venues : int
+        Bit i, from the lowest: nothing is sent to venue i of the book. For one that is frozen in a
+        way that its market does not show; a full or empty one is left out without this.
+    ratio_strategy : int
+        Which hedge ratio is advised to the owner: 0 none, 1 static, 2 minimum variance, 3 carry,
+        4 volatility (`keeper.ratio`, with what each is and when it loses).
+    static_ratio_bps, aversion_bps, target_volatility_bps, most_unhedged_bps : int
+        Ratio of 1; relative risk aversion of 3; volatility a year to be left by 4, and the
+        largest share left.
+    least_ratio_change_bps : int
+        A smaller change of the ratio is not advised.
+    volatility_bps : int
+        A year, taken for the forecast until a month of prices has been seen; 0: wait for that.
+    headroom_secs, headroom_deviations_bps : int
+        Margin by forecast: topped up where a move of that many deviations (a quantile of the
+        largest move, `scripts.advise` fits it) within that time would reach liquidation. Raises
+        the three distances together; 0 deviations: off.
     """
 
     trigger_bps: int = 150
@@ -91,6 +132,17 @@ class Policy:
     deadline_secs: int = 600
     max_price_age_secs: int = 90_000
     max_premium_gap_bps: int = 200
+    funding_horizon_secs: int = 4 * DAY_SECS
+    shut_venues: int = 0
+    ratio_strategy: int = 0
+    static_ratio_bps: int = BPS
+    aversion_bps: int = 4 * BPS
+    target_volatility_bps: int = 1_000
+    most_unhedged_bps: int = 2_000
+    least_ratio_change_bps: int = 50
+    volatility_bps: int = 0
+    headroom_secs: int = 8 * 3_600
+    headroom_deviations_bps: int = 0
 
     def encode(self) -> bytes:
         """Return the canonical text that is hashed and recorded."""
@@ -104,9 +156,9 @@ def decode_policy(text: bytes) -> Policy:
 
 def policy_fault(policy: Policy) -> str | None:
     """Return what makes a policy unusable, naming the field, or None."""
-    for field in fields(policy):
-        if getattr(policy, field.name) < 0:
-            return f"{field.name}: must not be negative"
+    for each in fields(policy):
+        if getattr(policy, each.name) < 0:
+            return f"{each.name}: must not be negative"
     ordered = (
         ("target_bps", "trigger_bps"),
         ("distance_low_bps", "distance_target_bps"),
@@ -119,7 +171,13 @@ def policy_fault(policy: Policy) -> str | None:
     for name, bound in MOST.items():
         if getattr(policy, name) > bound:
             return f"{name}: must be at most {bound}"
-    for name in ("max_trade_bps", "deadline_secs", "max_price_age_secs"):
+    for name in (
+        "max_trade_bps",
+        "deadline_secs",
+        "max_price_age_secs",
+        "aversion_bps",
+        "headroom_secs",
+    ):
         if getattr(policy, name) == 0:
             return f"{name}: must be positive"
     return None
@@ -130,6 +188,7 @@ class Memory:
     """What a decision must know of the ones before it; recorded with each tick."""
 
     hedging: bool = False  # between the trigger and the target: keep going
+    outlook: Outlook = field(default_factory=Outlook)  # what the market was seen to do
 
     def encode(self) -> bytes:
         """Return the canonical text that is hashed and recorded."""
@@ -138,4 +197,8 @@ class Memory:
 
 def decode_memory(text: bytes) -> Memory:
     """Return the memory that `encode` wrote."""
-    return Memory(**json.loads(text))
+    table = json.loads(text)
+    seen = table.pop("outlook", {})
+    if "variances_wad" in seen:
+        seen["variances_wad"] = tuple(seen["variances_wad"])
+    return Memory(**table, outlook=Outlook(**seen))

@@ -45,6 +45,7 @@ STYLE: Final = RcParams(
     }
 )
 FLOW_KINDS = frozenset({"charges on deposits and exits"})
+EARNED_KINDS = frozenset({"funding"})
 SIZE_INCHES = (9.0, 4.2)
 DPI = 110
 MAX_RATIO = 15.0  # margin ratios over it say nothing and would flatten the rest
@@ -138,6 +139,7 @@ class History:
     flows: Sequence[int] = ()
     decisions: Sequence[DecisionRow] = ()
     facts: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    years: Sequence[Sequence[str]] = ()  # a table by year: a line of heads, then lines
 
 
 def drawdown(values: Sequence[float]) -> float:
@@ -312,15 +314,17 @@ def _or_nan(value: float | None) -> float:
 
 
 def _draw_costs(history: History, figure: Figure) -> None:
-    """Draw what flows pay for apart, because it is another size and not the hedge's doing."""
-    upper, lower = figure.subplots(2, 1, sharex=True)
+    """Draw trading, funding and what flows pay for apart: they are of different sizes."""
     steps = costs_by_kind(history)
-    hedging = {kind: run for kind, run in steps.items() if kind not in FLOW_KINDS}
-    flowing = {kind: run for kind, run in steps.items() if kind in FLOW_KINDS}
-    last_at = history.samples[-1].at
-    _draw_steps(upper, hedging, last_at, COST_COLOURS)
-    _draw_steps(lower, flowing, last_at, (GREY,))
-    for axes in (upper, lower):
+    apart = (EARNED_KINDS, FLOW_KINDS)
+    groups = [{kind: run for kind, run in steps.items() if not any(kind in each for each in apart)}]
+    groups += [{kind: run for kind, run in steps.items() if kind in each} for each in apart]
+    drawn = [group for group in groups if group] or [{}]
+    panels = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)
+    colours = iter(COST_COLOURS + (GREY,) * len(steps))
+    for (axes,), group in zip(panels, drawn, strict=True):
+        chosen = [next(colours) for _ in group]
+        _draw_steps(axes, group, history.samples[-1].at, chosen)
         axes.set_ylabel(f"{history.quote}, > 0 lost,\n< 0 earned")
 
 
@@ -375,19 +379,36 @@ th { position: sticky; top: 0; background: #f4f4f4; }
 
 
 def _page(history: History, images: Sequence[tuple[str, bytes]]) -> str:
-    """Return the HTML; it refers to nothing outside itself."""
-    title = html.escape(history.title)
-    figures = "".join(_section(heading, png) for heading, png in images)
+    figures = [section(heading, png) for heading, png in images]
+    years = [figures_table("By year", history.years)] if history.years else []
+    facts, decisions = _facts_table(history.facts), _decisions_table(history.decisions)
+    return page(history.title, facts, *years, *figures, decisions)
+
+
+def page(heading: str, *parts: str) -> str:
+    """Return a whole HTML page of parts that are HTML; it refers to nothing outside itself."""
+    title = html.escape(heading)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width">'
-        f"<style>{CSS}</style></head><body><h1>{title}</h1>"
-        f"{_facts_table(history.facts)}{figures}{_decisions_table(history.decisions)}"
-        "</body></html>\n"
+        f"<style>{CSS}</style></head><body><h1>{title}</h1>{''.join(parts)}</body></html>\n"
     )
 
 
-def _section(heading: str, png: bytes) -> str:
+def figures_table(heading: str, lines: Sequence[Sequence[str]]) -> str:
+    """Return a table of figures: a line of heads, then lines that begin with a name."""
+    head = "".join(f'<th class="number">{html.escape(cell)}</th>' for cell in lines[0])
+    rows = "".join(
+        f"<tr><td>{html.escape(line[0])}</td>"
+        + "".join(f'<td class="number">{html.escape(cell)}</td>' for cell in line[1:])
+        + "</tr>"
+        for line in lines[1:]
+    )
+    return f"<h2>{html.escape(heading)}</h2><table><tr>{head}</tr>{rows}</table>"
+
+
+def section(heading: str, png: bytes) -> str:
+    """Return a heading with a picture inside the page."""
     image = base64.b64encode(png).decode()
     text = html.escape(heading)
     return f'<h2>{text}</h2><img alt="{text}" src="data:image/png;base64,{image}">'

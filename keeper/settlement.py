@@ -60,7 +60,7 @@ def settle(situation: Situation) -> Wish:
         return _pay_debt(situation, -situation.risk.quote_value - kept, "quote debt")
     released = [
         (quote_released(situation, venue.market, venue.margin), venue)
-        for venue in situation.vault.venues
+        for _, venue in situation.venues
     ]
     if not released:
         return None
@@ -89,7 +89,7 @@ def rescue(situation: Situation) -> Wish:
 def _weakest(situation: Situation) -> VenueSnapshot | None:
     low = [
         venue
-        for venue in situation.vault.venues
+        for _, venue in situation.venues
         if venue.margin.delta
         and venue.margin.assets
         < assets_needed(venue.market, venue.margin, situation.scale, situation.levels.low)
@@ -121,7 +121,7 @@ def _reduce(situation: Situation, venue: VenueSnapshot) -> Wish:
 
 
 def _pay_debt(situation: Situation, debt: int, reason: str) -> Wish:
-    shorts = [venue for venue in situation.vault.venues if venue.margin.delta < 0]
+    shorts = [venue for _, venue in situation.venues if venue.margin.delta < 0]
     if not shorts:
         return None
     venue = min(shorts, key=lambda v: v.margin.quote + v.margin.profit)

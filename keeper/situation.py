@@ -87,6 +87,12 @@ class Situation:
             return str(impossible)
 
     @property
+    def venues(self) -> tuple[tuple[int, VenueSnapshot], ...]:
+        """Return the venues to which something may be sent, with their places in the book."""
+        shut = self.policy.shut_venues
+        return tuple((i, v) for i, v in enumerate(self.vault.venues) if not shut >> i & 1)
+
+    @property
     def least_trade(self) -> int:
         """Return the smallest trade worth making, asset units."""
         return max(mul_div_up(positive_part(self.risk.equity), self.policy.min_trade_bps, BPS), 1)

@@ -4,8 +4,8 @@ The decision: what to do about one vault, from one snapshot. Pure; integers only
 
 Live, dry run, replay and backtest call `decide`. Order of what it may want:
 
-1. hedge    drift over the trigger, and on until the target is reached (hysteresis); the leg
-            brings the margin that the new position needs
+1. hedge    drift over the trigger, and on until the target is reached (hysteresis); over several
+            venues by marginal cost (`placement`), each leg with the margin that it needs
 2. top up   margin under its low level, from idle assets and idle quote; always allowed
 3. rescue   margin under its low level and nothing idle: settle debt (see `settlement`), else buy
             back hedge as far as the urgent band allows
@@ -26,11 +26,14 @@ from dataclasses import dataclass
 from eth_utils.crypto import keccak
 
 from keeper import band
-from keeper.curve import after_trade, scale_of, trade_cost_up
+from keeper.curve import scale_of
 from keeper.explain import Line, Sheet
-from keeper.margins import assets_needed, levels
+from keeper.margins import assets_needed, headroom_bps, levels, ratio_after_bps
+from keeper.outlook import Outlook, looked, variance_wad
+from keeper.placement import placed
 from keeper.plan import Leg, Plan
 from keeper.policy import Memory, Policy
+from keeper.ratio import advice_bps
 from keeper.risk import Risk, VenueRisk, assess
 from keeper.settlement import margin_ratio_bps, rescue, settle
 from keeper.situation import (
@@ -38,17 +41,13 @@ from keeper.situation import (
     Situation,
     Wish,
     explain_plan,
-    limit_price_wad,
-    margin_in,
-    margin_out,
     quote_in,
     room,
     secured,
-    sized,
     with_quote,
 )
 from keeper.snapshot import Snapshot, VaultSnapshot, VenueSnapshot
-from keeper.units import BPS, WAD, Assets, Quote, div_ceil, mul_div_down, positive_part, sign
+from keeper.units import BPS, Assets, Quote, mul_div_down, positive_part, sign
 
 DECISION_DOMAIN = b"hedgevault decision 1"
 
@@ -115,22 +114,24 @@ def decide(snapshot: Snapshot, policy: Policy, memory: Memory) -> Decision:
     unusable = _unusable(snapshot, policy, sheet)
     if unusable is not None:
         return Refuse(decision_id=identity, reason=unusable, lines=sheet.lines(), memory=memory)
-    risk = assess(snapshot.vault)
-    scale = scale_of(snapshot.vault)
-    explain_risk(sheet, snapshot.vault, risk)
+    vault, at = snapshot.vault, snapshot.block.at
+    risk = assess(vault)
+    explain_risk(sheet, vault, risk)
+    outlook = looked(memory.outlook, vault, at)
+    headroom = _forecast(sheet, outlook, policy, vault, at)
     situation = Situation(
         decision_id=identity,
-        at=snapshot.block.at,
-        vault=snapshot.vault,
+        at=at,
+        vault=vault,
         policy=policy,
         risk=risk,
-        scale=scale,
-        levels=levels(policy, snapshot.vault.limits),
+        scale=scale_of(vault),
+        levels=levels(policy, vault.limits, headroom),
         sheet=sheet,
     )
     hedging = _hedging(situation, memory)
     wish = _wish(situation, hedging)
-    return _decision(situation, wish, Memory(hedging=hedging))
+    return _decision(situation, wish, Memory(hedging=hedging, outlook=outlook))
 
 
 def decision_id(snapshot: Snapshot, policy: Policy, memory: Memory) -> bytes:
@@ -173,6 +174,22 @@ def _unusable(snapshot: Snapshot, policy: Policy, sheet: Sheet) -> str | None:
     if age > policy.max_price_age_secs:
         return f"the price is {age} s old, allowed are {policy.max_price_age_secs} s"
     return None
+
+
+def _forecast(sheet: Sheet, outlook: Outlook, policy: Policy, vault: VaultSnapshot, at: int) -> int:
+    """Write down what is expected and advised; return the headroom that margin is kept for."""
+    variance = variance_wad(outlook, policy.volatility_bps)
+    if variance is not None:
+        sheet.read("variance_wad", "forecast, a year", variance, "WAD")
+    advice_bps(vault.state, outlook, policy, at, sheet)
+    headroom = headroom_bps(outlook, policy)
+    if headroom:
+        sheet.read("headroom_bps", "largest rise to have margin for", headroom, "bps")
+        for i, venue in enumerate(vault.venues):
+            lowest = ratio_after_bps(venue.margin, venue.market, scale_of(vault), headroom)
+            if lowest is not None:
+                sheet.read(f"margin_ratio_low_bps_{i}", "after that rise", lowest, "bps")
+    return headroom
 
 
 def explain_risk(sheet: Sheet, vault: VaultSnapshot, risk: Risk) -> None:
@@ -303,28 +320,20 @@ def hedge(situation: Situation) -> Wish:
     direction = sign(wanted)
     sheet.read("max_trade", "book", situation.vault.limits.max_trade, "assets")
     sheet.read("max_trade_bps", "policy", policy.max_trade_bps, "bps")
+    legs = sheet.read("venues", "book, those not shut", len(situation.venues), "")
     cap = sheet.derive(
         "cap",
-        "min(abs(wanted), max_trade, max(div_floor(equity * max_trade_bps, 10000), 1))",
+        "min(abs(wanted), max_trade * venues, max(div_floor(equity * max_trade_bps, 10000), 1))",
         min(
             abs(wanted),
-            situation.vault.limits.max_trade,
+            situation.vault.limits.max_trade * legs,
             max(mul_div_down(risk.equity, policy.max_trade_bps, BPS), 1),
         ),
         "assets",
     )
-    if not situation.vault.venues:
-        return "the vault has no venue"
-    venue = _cheapest(situation, direction * cap)
-    away = _premium_away(situation, venue, direction)
-    if away is not None:
-        return away
-    return sized(
-        situation,
-        cap,
-        lambda size: _hedge_plan(situation, venue, direction * size),
-        f"drift {risk.drift_bps} bps",
-    )
+    if not situation.venues:
+        return "the vault has no venue" + " that is not shut" * bool(situation.vault.venues)
+    return placed(situation, direction, cap, f"drift {risk.drift_bps} bps")
 
 
 def _wanted(situation: Situation) -> int:
@@ -336,41 +345,6 @@ def _wanted(situation: Situation) -> int:
     sheet.derive("kept", "sign(gap) * div_floor(equity * target_bps, 10000)", kept, "assets")
     sheet.derive("wanted", "kept - gap", kept - risk.gap, "assets, bought positive")
     return band.trade_wanted(risk.gap, risk.equity, situation.policy.target_bps)
-
-
-def _cheapest(situation: Situation, size: int) -> VenueSnapshot:
-    """Return the venue where `size` costs least. One venue a plan; splitting is routing's."""
-    return min(
-        situation.vault.venues,
-        key=lambda venue: trade_cost_up(venue.market, size, situation.scale),
-    )
-
-
-def _premium_away(situation: Situation, venue: VenueSnapshot, direction: int) -> str | None:
-    market = venue.market
-    away = direction * (market.premium_wad - market.mean_premium_wad)
-    away_bps = div_ceil(away * BPS, WAD)
-    if away_bps > situation.policy.max_premium_gap_bps and not situation.risk.urgent:
-        return f"the premium is {away_bps} bps worse than its mean"
-    return None
-
-
-def _hedge_plan(situation: Situation, venue: VenueSnapshot, size: int) -> Plan | str:
-    market, margin = after_trade(venue.market, venue.margin, size, situation.scale)
-    raises = abs(margin.delta) > abs(venue.margin.delta)
-    assets = margin_in(situation, market, margin, venue, must=raises)
-    if isinstance(assets, str):
-        return assets
-    out_assets, out_quote = margin_out(situation, market, margin, venue)
-    return situation.plan(
-        Leg(
-            venue=venue.venue,
-            size=Assets(size),
-            margin_assets=Assets(assets - out_assets),
-            margin_quote=Quote(-out_quote),
-            limit_price_wad=limit_price_wad(situation, venue.market, size),
-        )
-    )
 
 
 def top_up(situation: Situation) -> Wish:
@@ -397,7 +371,7 @@ def top_up(situation: Situation) -> Wish:
 def _low_venues(situation: Situation) -> list[VenueSnapshot]:
     """Return venues under their low level."""
     low = []
-    for i, venue in enumerate(situation.vault.venues):
+    for i, venue in situation.venues:
         need = assets_needed(venue.market, venue.margin, situation.scale, situation.levels.low)
         situation.sheet.search(f"margin_low_{i}", "least assets for the low level", need, "assets")
         if venue.margin.assets < need:
@@ -423,7 +397,7 @@ def take_back(situation: Situation) -> Wish:
     """Take margin over the high level back to idle, or over the target when idle is short."""
     short = situation.vault.idle_assets < situation.idle_reserve
     legs = []
-    for i, venue in enumerate(situation.vault.venues):
+    for i, venue in situation.venues:
         margin = secured(venue.margin)
         high = assets_needed(venue.market, margin, situation.scale, situation.levels.high)
         situation.sheet.search(

@@ -141,6 +141,17 @@ NOTES: Final[dict[str, str]] = {
     "deadline_secs": "life of a plan",
     "max_price_age_secs": "oldest answer behind the price; the quote feed's heartbeat is a day",
     "max_premium_gap_bps": "premium against its mean, unless urgent",
+    "funding_horizon_secs": "time that a venue's funding rate counts for in choosing venues",
+    "shut_venues": "bit i: nothing is sent to venue i of the book",
+    "ratio_strategy": "0 none, 1 static, 2 minimum variance, 3 carry, 4 volatility; advice",
+    "static_ratio_bps": "hedge ratio of 1",
+    "aversion_bps": "relative risk aversion of 3, 10000 is 1",
+    "target_volatility_bps": "a year, left unhedged by 4",
+    "most_unhedged_bps": "... and at most this share",
+    "least_ratio_change_bps": "a smaller change is not advised",
+    "volatility_bps": "a year, until a month of prices was seen; 0: wait for it",
+    "headroom_secs": "time within which nobody may be able to add margin",
+    "headroom_deviations_bps": "margin for that many forecast deviations; 0: fixed distances",
 }
 
 

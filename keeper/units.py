@@ -8,7 +8,7 @@ do not overflow, so a product over 256 bits, which reverts on chain, is refused 
 
 from __future__ import annotations
 
-from typing import NewType
+from typing import NewType, NoReturn
 
 Wad = NewType("Wad", int)  # 1e18 fixed point
 Bps = NewType("Bps", int)  # 1/10_000
@@ -28,22 +28,32 @@ MAX_DECIMALS = 18
 
 def mul_div_down(x: int, y: int, denominator: int) -> int:
     """Return floor(x * y / denominator) of unsigned numbers; refuse a product over 256 bits."""
-    return _product(x, y) // _divisor(denominator)
+    product = x * y
+    if x < 0 or y < 0 or product > UINT256_MAX or denominator <= 0:
+        _refuse(x, y, denominator)
+    return product // denominator
 
 
 def mul_div_up(x: int, y: int, denominator: int) -> int:
     """Return ceil(x * y / denominator) of unsigned numbers; refuse a product over 256 bits."""
-    return -(-_product(x, y) // _divisor(denominator))
+    product = x * y
+    if x < 0 or y < 0 or product > UINT256_MAX or denominator <= 0:
+        _refuse(x, y, denominator)
+    return -(-product // denominator)
 
 
 def div_floor(numerator: int, denominator: int) -> int:
     """Return floor(numerator / denominator), toward minus infinity."""
-    return numerator // _divisor(denominator)
+    if denominator <= 0:
+        _refuse(0, 0, denominator)
+    return numerator // denominator
 
 
 def div_ceil(numerator: int, denominator: int) -> int:
     """Return ceil(numerator / denominator), toward plus infinity."""
-    return -(-numerator // _divisor(denominator))
+    if denominator <= 0:
+        _refuse(0, 0, denominator)
+    return -(-numerator // denominator)
 
 
 def magnitude(x: int) -> int:
@@ -81,16 +91,10 @@ def price_divisor(asset_decimals: int, quote_decimals: int) -> int:
     return int(10 ** (18 + asset_decimals - quote_decimals))
 
 
-def _product(x: int, y: int) -> int:
+def _refuse(x: int, y: int, denominator: int) -> NoReturn:
+    """Say what a rounding refuses; the checks stand where they cost no call, these run a lot."""
     if x < 0 or y < 0:
         raise ValueError(f"expected unsigned factors, were {x} and {y}")
-    product = x * y
-    if product > UINT256_MAX:
+    if x * y > UINT256_MAX:
         raise OverflowError(f"{x} * {y} exceeds 256 bits")
-    return product
-
-
-def _divisor(denominator: int) -> int:
-    if denominator <= 0:
-        raise ZeroDivisionError(f"expected a positive denominator, was {denominator}")
-    return denominator
+    raise ZeroDivisionError(f"expected a positive denominator, was {denominator}")

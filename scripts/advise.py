@@ -6,8 +6,9 @@ Work out band and margin for the keeper's configuration from a market file.
 
 Prints a `[policy]` section with the figures behind it; changes nothing. Margin is that of a short:
 topped up while a call within `--hours` is as unlikely as `--call` even in the wildest 1 % of the
-windows on file, since a configuration stands still while volatility does not. Needs the extra
-`study`.
+windows on file, since a configuration stands still while volatility does not. `--by-forecast`
+prints, instead of these distances, the number of deviations of the keeper's own forecast that have
+that probability, so that distances move with volatility. Needs the extra `study`.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from keeper.band import price_variance_wad
 from keeper.policy import Policy
 from keeper.simulation.market_file import MarketFileRefused, read_hours
 from keeper.simulation.risk.advice import advised, band_terms
+from keeper.simulation.risk.estimates import daily_ratios, outlook_windows
 from keeper.simulation.risk.margin_forecast import MoveLaw, distance_for, move_law, windows
 from keeper.simulation.risk.series import Series, series
 from keeper.simulation.risk.volatility import BURN_IN, HOURS, Days, days, forecast_variance
-from keeper.units import BPS, WAD
+from keeper.units import BPS, WAD, Bps
 
 LEARNT_DAYS: Final = BURN_IN + 365
 DAYS_A_YEAR: Final = 365.25
@@ -76,11 +78,26 @@ def advice(options: argparse.Namespace, rows: Series) -> list[str]:
         aversion=options.aversion,
         variance=variance,
     )
+    if options.by_forecast:
+        headroom = Bps(Policy().distance_low_bps)
     policy = advised(Policy(), terms, headroom, options.inner_bps, options.urgent_bps)
     return [
         *_figures(options, history, law, {"now": now, "wildest 1 %": wild}),
+        "# minimum variance ratio: "
+        + ", ".join(f"{name} {ratio:.4f}" for name, ratio in daily_ratios(rows).items()),
         "[policy]",
         *(f"{name} = {getattr(policy, name)}" for name in FIELDS),
+        *(_forecast_lines(options, rows) if options.by_forecast else []),
+    ]
+
+
+def _forecast_lines(options: argparse.Namespace, rows: Series) -> list[str]:
+    """Return the quantile of the largest rise in deviations of the live forecast."""
+    law = move_law(outlook_windows(rows, options.hours).standardised(RISE))
+    deviations_bps = math.ceil(law.quantile(1.0 - options.call) * BPS)
+    return [
+        f"headroom_secs = {options.hours * 3_600}",
+        f"headroom_deviations_bps = {deviations_bps}",
     ]
 
 
@@ -112,6 +129,7 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--aversion", type=_positive, default=4.0, help="relative (4)")
     parser.add_argument("--call", type=_share, default=0.001, help="probability (0.001)")
     parser.add_argument("--hours", type=int, default=8, help="a divisor of 24 (8)")
+    parser.add_argument("--by-forecast", action="store_true", help="margin by live forecast")
     parser.add_argument("--inner-bps", type=int, default=100, help="the book's band (100)")
     parser.add_argument("--urgent-bps", type=int, default=1_000, help="the same (1000)")
     return parser.parse_args(words)

@@ -7,6 +7,7 @@ its premium is the path's basis. Both as far as the venues' own caps allow.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from keeper.units import BPS, WAD
 
@@ -22,8 +23,7 @@ class SpotPool:
     fee_wad: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PerpBook:
+class PerpBook(NamedTuple):
     """
     The perpetual's open interest and caps, raw asset units, and the trader's own position.
 

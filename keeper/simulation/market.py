@@ -6,6 +6,7 @@ Prices are floats in quote per asset: they are inputs that some exchange or gene
 long ago, and become integers when they are written into a feed (`to_feed`).
 """
 
+import math
 from dataclasses import dataclass
 
 HOUR_SECS = 3_600
@@ -45,6 +46,17 @@ class MarketHour:
     mark_high: float | None = None
     mark_low: float | None = None
     gas_gwei: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no price: nothing that is not finite gets as far as a decision."""
+        optional = (self.mark, self.mark_high, self.mark_low)
+        prices = (self.spot, self.perp, *(each for each in optional if each is not None))
+        if not all(0.0 < price < math.inf for price in prices):
+            raise ValueError(f"prices must be positive and finite: {prices}")
+        if self.gas_gwei is not None and not 0.0 <= self.gas_gwei < math.inf:
+            raise ValueError(f"gas must be finite and not negative: {self.gas_gwei}")
+        if self.funding_rate is not None and not math.isfinite(self.funding_rate):
+            raise ValueError(f"a funding rate must be finite: {self.funding_rate}")
 
     @property
     def basis(self) -> float:

@@ -19,6 +19,7 @@ import datetime
 import gzip
 import io
 import math
+import statistics
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -32,6 +33,9 @@ DAY_SECS = 24 * HOUR_SECS
 MIN_PRICE, MAX_PRICE = 1e-4, 1e9  # a feed of 8 decimals still tells a basis point of the least
 MAX_GAS_GWEI = 1e5  # the worst block on file is 1,352
 MAX_FUNDING_RATE = 0.10  # of notional at one settlement; the worst on file is 0.00375
+MAX_USUAL_RATE = 0.002  # median size of a rate; 0.0001 on file, and 0.01 where it is in per cent
+USUAL = 30  # settlements, ten days, that a median takes
+MAX_BASIS = 0.5  # the worst close on file is off by 8 %: beyond, prices are of two units
 
 
 class MarketFileRefused(Exception):
@@ -111,14 +115,32 @@ def _all_hours(path: Path, *, gaps: bool) -> Iterator[MarketHour]:
     """Yield every hour of the file, each checked against the one before."""
     before: MarketHour | None = None
     basis: float | None = None
+    rates: list[float] = []
     for row in _rows(path):
         hour = row.hour(basis)
+        _check_units(row, hour, rates)
         if before is not None:
             _check_order(row, before.closes_at, hour.closes_at, gaps=gaps)
         if not hour.spot_halted:
             basis = hour.basis
         before = hour
         yield hour
+
+
+def _check_units(row: "_Row", hour: MarketHour, rates: list[float]) -> None:
+    """Refuse prices of two units, and rates in per cent once there are enough to tell."""
+    if abs(hour.basis) > MAX_BASIS:
+        raise row.refused("perp", f"{hour.perp:g} beside a spot price of {hour.spot:g}: two units?")
+    if hour.mark is not None and abs(hour.mark / hour.perp - 1.0) > MAX_BASIS:
+        raise row.refused("mark", f"{hour.mark:g} beside a perp price of {hour.perp:g}: two units?")
+    if hour.funding_rate is None:
+        return
+    rates.append(abs(hour.funding_rate))
+    if len(rates) == USUAL and statistics.median(rates) > MAX_USUAL_RATE:
+        raise row.refused(
+            "funding_rate",
+            f"half of the first {USUAL} are over {MAX_USUAL_RATE} of notional: in per cent?",
+        )
 
 
 def _check_order(row: "_Row", before_at: int, at: int, *, gaps: bool) -> None:

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Bars in a second of both engines on the same path, and of a sweep; asserts no time."""
+"""
+Bars in a second of both engines on the same path, and of a sweep; asserts no time.
+
+vectorbt 1.2.0 stands beside them where it is installed (`pip install vectorbt`): it resolves beside
+our pins, but brings 35 packages that the project has no other use for.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +59,21 @@ def bare_band(prices, bases):
     return held + cash
 
 
+def vectorbt_of(path):
+    """Return a call that holds spot and sells as much of the perp at every bar, or None."""
+    try:
+        import pandas as pd
+        import vectorbt as vbt
+    except ImportError:
+        return None
+    closes = pd.DataFrame({"spot": [h.spot for h in path], "perp": [h.perp for h in path]})
+    weights = pd.DataFrame({"spot": 0.5, "perp": -0.5}, index=closes.index)
+    return lambda: vbt.Portfolio.from_orders(
+        closes, weights, size_type="targetpercent", group_by=True, cash_sharing=True, fees=5e-4,
+        init_cash=1e6,
+    ).final_value()  # fmt: skip
+
+
 def test_engines__bars_a_second_on_one_core():
     path = hours()
     compiled, setup, policy = bars(path), defaults.setup(), Policy()
@@ -61,10 +81,14 @@ def test_engines__bars_a_second_on_one_core():
     fast = best(lambda: play(compiled, setup, policy))
     bare = best(lambda: bare_band(compiled.prices, compiled.bases))
     print(f"\n{len(path):,} bars")
-    for name, spent in (("exact", exact), ("fast", fast), ("bare Numba loop", bare)):
-        print(f"{name:>16}: {len(path) / spent:>14,.0f} bars/s")
+    spent_by = {"exact": exact, "fast, full accounting": fast, "bare Numba loop": bare}
+    peer = vectorbt_of(path)
+    if peer is not None:
+        spent_by["vectorbt, two legs"] = best(peer)
+    for name, spent in spent_by.items():
+        print(f"{name:>22}: {len(path) / spent:>14,.0f} bars/s")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{'memory':>16}: {memory:>14,.0f} MB")
+    print(f"{'memory':>22}: {memory:>14,.0f} MB")
 
 
 def test_sweep__scaling_from_one_process_to_two(tmp_path):
@@ -72,9 +96,14 @@ def test_sweep__scaling_from_one_process_to_two(tmp_path):
     axes = {"settle_trigger_bps": [int(x) for x in np.linspace(300, 3_000, POLICIES)]}
     policies = sweep.grid(Policy(), axes)
     print()
-    for workers in (1, 2):
-        began = time.perf_counter()
-        sweep.sweep(compiled, defaults.setup(), policies, tmp_path / str(workers), workers=workers)
-        spent = time.perf_counter() - began
-        rate = len(policies) * len(compiled.prices) / spent
-        print(f"{workers} processes: {spent:.1f} s, {rate:,.0f} bars/s")
+    for cluster in (None, "local"):
+        for workers in (1, 2):
+            began = time.perf_counter()
+            folder = tmp_path / f"{cluster}{workers}"
+            sweep.sweep(
+                compiled, defaults.setup(), policies, folder, workers=workers, cluster=cluster
+            )
+            spent = time.perf_counter() - began
+            rate = len(policies) * len(compiled.prices) / spent
+            kind = "processes" if cluster is None else "Dask workers"
+            print(f"{workers} {kind}: {spent:.1f} s, {rate:,.0f} bars/s")

@@ -46,6 +46,9 @@ POLICY = Policy(
     distance_target_bps=4_000,
     distance_high_bps=4_400,
     settle_trigger_bps=300,
+    headroom_deviations_bps=55_000,  # the outlook in the memory decides, too
+    volatility_bps=11_000,
+    ratio_strategy=4,
 )
 
 
@@ -156,6 +159,7 @@ class Replay:
             self.plans += status
             at = expected.executed_at + self.engine.world.setup.limits.cooldown_secs
         assert not sent
+        assert self.memory == self.engine._memory
         self._compare_venue()
 
     def _compare(self, ours, at):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from keeper.simulation.reference import Terms
@@ -107,3 +107,29 @@ class Setup:
 def setup() -> Setup:
     """Return the default system."""
     return Setup(terms=terms(), limits=limits())
+
+
+def scaled(base: Setup, factor: int) -> Setup:
+    """
+    Return the system with every amount of assets multiplied, for a coin that costs as much less.
+
+    The default stands for a coin of some thousand quote; ADA at 0.03 to 3 wants 10,000 times as
+    many coins for one value. Prices and amounts of quote stay.
+    """
+    terms, limits = base.terms, base.limits
+    sizes = ("skew_scale", "max_side", "min_size", "liquidation_flow", "unwind_step")
+    bounds = ("max_trade", "min_equity", "gap_floor")
+    return replace(
+        base,
+        terms=terms._replace(**{name: getattr(terms, name) * factor for name in sizes}),
+        limits=replace(limits, **{name: getattr(limits, name) * factor for name in bounds}),
+        deposit=base.deposit * factor,
+        spot_assets=base.spot_assets * factor,
+    )
+
+
+def without_funding(base: Setup) -> Setup:
+    """Return the system with a venue whose clamp swallows every premium: its funding is zero."""
+    cap = base.terms.premium_cap_wad
+    terms = base.terms._replace(interest_wad=0, interest_band_wad=cap, funding_cap_wad=cap)
+    return replace(base, terms=terms)

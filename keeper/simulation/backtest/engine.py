@@ -20,16 +20,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keeper.guard import Safety, Spent, objection
+from keeper.margins import headroom_bps, raised_bps
+from keeper.outlook import observed
 from keeper.plan import Plan
 from keeper.policy import Memory, Policy
-from keeper.simulation.backtest.defaults import Setup
+from keeper.ratio import reachable_bps, wanted_bps
+from keeper.simulation.backtest.defaults import Setup, without_funding
 from keeper.simulation.backtest.defaults import setup as default_setup
 from keeper.simulation.backtest.quiet import watch
 from keeper.simulation.backtest.world import SingleFeed, World, between
@@ -38,6 +41,7 @@ from keeper.simulation.reference import Reverted
 from keeper.simulation.reference.hedge_guard import Position
 from keeper.snapshot import Block, Margin, Snapshot
 from keeper.strategy import Rebalance, decide
+from keeper.units import BPS, DAY_SECS, WAD, div_floor
 
 Floats = NDArray[np.float64]
 
@@ -70,6 +74,14 @@ class Run:
         Unix seconds from and to which the keeper is down.
     cuts : tuple of (int, float)
         Closes at which a share of the position is deleveraged.
+    advised : bool
+        Whether the owner sets the ratio that the policy's strategy advises, once a day at
+        midnight, as far as the book lets it move.
+    ratios : tuple of (int, int)
+        Closes at which the owner wants a ratio, bps, that was worked out elsewhere.
+    file_funding : bool
+        Whether the position is paid the rates of the file, at its settlements, instead of what the
+        venue's rule makes of the premium.
     """
 
     policy: Policy = field(default_factory=Policy)
@@ -78,6 +90,9 @@ class Run:
     max_gas_gwei: float = float("inf")
     outages: tuple[tuple[int, int], ...] = ()
     cuts: tuple[tuple[int, float], ...] = ()
+    advised: bool = False
+    ratios: tuple[tuple[int, int], ...] = ()
+    file_funding: bool = False
 
 
 @dataclass(slots=True)
@@ -95,6 +110,7 @@ class Tally:
     top_ups: int = 0
     liquidations: int = 0
     cuts: int = 0
+    ratios: int = 0  # changes of the target
     dear_gas: int = 0
     blind_hours: int = 0
     decided: int = 0
@@ -105,6 +121,7 @@ class Tally:
 COLUMNS: Final = (
     *("nav", "delta", "marked", "funding", "impact", "fees", "spot", "gas", "losses"),
     *("rebalances", "top_ups", "liquidations"),
+    *("size", "collateral", "equity", "maintenance", "premium", "ratio"),
 )
 
 
@@ -117,9 +134,11 @@ class Result:
     ----------
     closes_at : ndarray, shape (n,), int64, Unix seconds
     spot : ndarray, shape (n,), float64, whole quote per whole asset
-    rows : ndarray, shape (n, 12), float64
+    rows : ndarray, shape (n, 18), float64
         The `COLUMNS`; whole quote, whole assets. `marked` is NAV with the position at the mark
-        price instead of the index; from `funding` on they are sums since the start.
+        price instead of the index; from `funding` to `liquidations` they are sums since the start.
+        The last six are the state: signed size, asset margin after the haircut, equity for margin
+        and maintenance in quote, premium, target hedge ratio.
     """
 
     closes_at: NDArray[np.int64]
@@ -145,6 +164,7 @@ class Sent:
     decided_at: int
     executed_at: int
     plan: Plan
+    reason: str
     refusal: str | None
 
 
@@ -176,7 +196,7 @@ class Engine:
         self._on_sent = on_sent
         self._memory = Memory()
         self._number = 0
-        self._cuts = dict(run.cuts)
+        self._cuts, self._ratios = dict(run.cuts), dict(run.ratios)
         own = world.setup.identity
         price_wad = world.vault.last_price_wad or world.index.try_read(at=0)[1].price_wad
         market = world.venue.market(price_wad, at=world.venue.accrued_at)
@@ -187,30 +207,41 @@ class Engine:
         )
         self._account = own.book
         self._quote = 0  # of the account, when it was last looked at
+        policy = run.policy
+        self._expects = bool(policy.ratio_strategy or policy.headroom_deviations_bps)
 
     def play(self, hours: Sequence[MarketHour]) -> Result:
         """Run through the hours; the deposit is made at the first."""
         world, tally = self.world, self.tally
-        unit, one = world.quote_unit, 10**world.setup.identity.asset_decimals
         rows = []
         for i, hour in enumerate(hours):
             after = hours[i + 1] if i + 1 < len(hours) else hour
-            nav, delta, marked = self.step(hour, after)
+            nav, delta, marked, margin = self.step(hour, after)
             rows.append((
-                nav / unit, delta / one, marked / unit, tally.funding / unit, tally.impact / unit,
-                tally.fees / unit, tally.spot / unit, tally.gas / unit, tally.losses / unit,
-                tally.rebalances, tally.top_ups, tally.liquidations,
+                nav, delta, marked, tally.funding, tally.impact, tally.fees, tally.spot,
+                tally.gas, tally.losses, tally.rebalances, tally.top_ups, tally.liquidations,
+                margin.delta, margin.assets, margin.equity, margin.maintenance,
+                world.venue.skew, world.vault.identity.hedge_ratio_bps,
             ))  # fmt: skip
         return Result(
             closes_at=np.array([hour.closes_at for hour in hours], dtype=np.int64),
             spot=np.array([hour.spot for hour in hours]),
-            rows=np.array(rows, dtype=np.float64),
+            rows=np.array(rows, dtype=np.float64) / self._units(),
             tally=tally,
-            deposit=world.setup.deposit / one,
+            deposit=world.setup.deposit / 10**world.setup.identity.asset_decimals,
         )
 
-    def step(self, hour: MarketHour, after: MarketHour) -> tuple[int, int, float]:
-        """Play one hour and return NAV, delta and NAV at the mark, after what the keeper did."""
+    def _units(self) -> Floats:
+        """Return what each of `COLUMNS` is divided by to be in whole units or a share."""
+        setup = self.world.setup
+        quote, one = float(self.world.quote_unit), 10.0**setup.identity.asset_decimals
+        kept = 1.0 - setup.terms.haircut_wad / WAD
+        counts = (1.0,) * 3
+        state = (one, one / kept, quote, quote, float(setup.terms.skew_scale), float(BPS))
+        return np.array([quote, one, *(quote,) * 7, *counts, *state])
+
+    def step(self, hour: MarketHour, after: MarketHour) -> tuple[int, int, float, Margin]:
+        """Play one hour; return NAV, delta, NAV at the mark and the account, after the keeper."""
         world, vault, at = self.world, self.world.vault, hour.closes_at
         seen = world.advance(hour)
         ok, price, _ = world.index.try_read(at=at)
@@ -219,22 +250,53 @@ class Engine:
             vault.credit(world.setup.deposit, at=at)
         if at in self._cuts and ok:
             margin = self._cut(price.price_wad, at)
+        if ok and self._expects:
+            self._expect(price.price_wad, at)
+        if ok and at in self._ratios:
+            self._set_ratio(self._ratios[at], at)
         if not ok:
             self.tally.blind_hours += 1
         elif not self._down(at) and not self._quiet(margin, price.price_wad):
             at = self._look(hour, after)
             price = world.index.try_read(at=at)[1]
             margin = self._booked(price.price_wad, at)
-        return self._valued(margin, price.price_wad)
+        return *self._valued(margin, price.price_wad), margin
 
     def _quiet(self, margin: Margin, price_wad: int) -> bool:
         """Return whether a decision now could only hold."""
         if self._watch is None or self._memory.hedging:
             return False
-        vault = self.world.vault
+        vault, policy, raised = self.world.vault, self.run.policy, 0.0
+        if policy.headroom_deviations_bps:
+            raised = raised_bps(policy, headroom_bps(self._memory.outlook, policy)) / BPS
         return self._watch.quiet(
-            margin, vault.idle_assets, vault.idle_quote, self.world.venue.skew, price_wad
+            margin, vault.idle_assets, vault.idle_quote, self.world.venue.skew, price_wad, raised
         )
+
+    def _expect(self, price_wad: int, at: int) -> None:
+        """Keep the outlook as a decision at every bar would, and follow its advice at midnight."""
+        venue = self.world.venue
+        premium_wad = venue.curve.premium(venue.skew)
+        mark_wad = div_floor(price_wad * (WAD + premium_wad), WAD)
+        rate_wad = venue.funding.rate(premium_wad)
+        outlook = observed(self._memory.outlook, price_wad, mark_wad, rate_wad, at)
+        self._memory = replace(self._memory, outlook=outlook)
+        if not self.run.advised or at % DAY_SECS:
+            return
+        wanted = wanted_bps(outlook, self.run.policy)
+        if wanted is not None:
+            self._set_ratio(wanted, at)
+
+    def _set_ratio(self, wanted_bps: int, at: int) -> None:
+        """Set what the book takes of a ratio."""
+        vault, least_bps = self.world.vault, self.run.policy.least_ratio_change_bps
+        ratio = reachable_bps(wanted_bps, vault.snapshot(at=at).state, least_bps, at)
+        if ratio == vault.identity.hedge_ratio_bps:
+            return
+        vault.set_hedge_ratio(ratio, at=at)
+        self.tally.ratios += 1
+        if self._watch is not None:
+            self._watch = replace(self._watch, target_share=(BPS - ratio) / BPS)
 
     def _valued(self, margin: Margin, price_wad: int) -> tuple[int, int, float]:
         world, vault = self.world, self.world.vault
@@ -295,7 +357,13 @@ class Engine:
             self.world.advance(between(hour, after, share), at=executed_at)
         refusal = self._send(decision.plan, executed_at, gas_gwei * hour.spot)
         self._on_sent(
-            Sent(decided_at=at, executed_at=executed_at, plan=decision.plan, refusal=refusal)
+            Sent(
+                decided_at=at,
+                executed_at=executed_at,
+                plan=decision.plan,
+                reason=decision.reason,
+                refusal=refusal,
+            )
         )
         self.tally.reasons[decision.reason.split(" ")[0]] += refusal is None
         return executed_at, refusal is None
@@ -372,13 +440,19 @@ def _gas(plan: Plan) -> int:
 
 
 def backtest(
-    hours: Sequence[MarketHour], run: Run | None = None, setup: Setup | None = None
+    hours: Sequence[MarketHour],
+    run: Run | None = None,
+    setup: Setup | None = None,
+    on_sent: Callable[[Sent], None] = lambda _: None,
 ) -> Result:
     """Return what a vault of the default system, or of `setup`, does over the hours."""
+    run, setup = run or Run(), setup or default_setup()
     index = SingleFeed()
     index.publish(hours[0].spot, at=hours[0].closes_at)
-    world = World(setup or default_setup(), index, at=hours[0].closes_at)
-    return Engine(world, run or Run()).play(hours)
+    if run.file_funding:
+        setup = without_funding(setup)
+    world = World(setup, index, at=hours[0].closes_at, file_funding=run.file_funding)
+    return Engine(world, run, on_sent=on_sent).play(hours)
 
 
 def _block(number: int, at: int) -> Block:

@@ -458,7 +458,13 @@ def _play(path: Bars, rules: Rules, deposit: float, rows: Floats) -> Floats:
         rows[i, 0] = nav_of(state, price)
         rows[i, 1] = state[IDLE] + state[MARGIN] + state[SIZE]
         rows[i, 2] = rows[i, 0] + state[SIZE] * price * state[SKEW] / rules.scale
-        rows[i, 3:] = state[FUNDING : LIQUIDATIONS + 1]
+        rows[i, 3:12] = state[FUNDING : LIQUIDATIONS + 1]
+        rows[i, 12] = state[SIZE]
+        rows[i, 13] = state[MARGIN] * rules.kept
+        rows[i, 14] = state[BALANCE] + profit_of(state, price) + rows[i, 13] * price
+        rows[i, 15] = maintenance_of(rules, price, state[SIZE])
+        rows[i, 16] = state[SKEW] / rules.scale
+        rows[i, 17] = rules.ratio
     return state
 
 
@@ -497,7 +503,16 @@ def bars(hours: Sequence[MarketHour]) -> Bars:
 
 
 def play(path: Bars, setup: Setup, policy: Policy) -> Result:
-    """Return what the vault does over the path, as `engine.backtest` with one block of latency."""
+    """
+    Return what the vault does over the path, as `engine.backtest` with one block of latency.
+
+    Raises
+    ------
+    ValueError
+        If the policy keeps margin by forecast, which only the exact engine knows.
+    """
+    if policy.headroom_deviations_bps:
+        raise ValueError("headroom_deviations_bps: the fast path keeps margin by fixed distances")
     deposit = setup.deposit / 10.0**setup.identity.asset_decimals
     unit = 10.0**setup.identity.quote_decimals
     rows = np.empty((len(path.prices), len(COLUMNS)))

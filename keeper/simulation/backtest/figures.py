@@ -11,6 +11,7 @@ mark price, and is what compares with a hedge by the perpetual itself (quant.md 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,8 +62,12 @@ def effectiveness(hedged: Floats, unhedged: Floats) -> float:
 
 
 def by_year(result: Result) -> list[Figures]:
-    """Return the figures of each calendar year, UTC, and of all; the first hedge opens it."""
-    moments = result.closes_at.astype("datetime64[s]")
+    """
+    Return the figures of each calendar year, UTC, and of all; the first hedge opens it.
+
+    An hour that closes at midnight is the last of the day before.
+    """
+    moments = (result.closes_at - 1).astype("datetime64[s]")
     years = moments.astype("datetime64[Y]").astype(np.int64) + 1970
     periods = [(str(year), np.flatnonzero(years == year)) for year in np.unique(years)]
     return [
@@ -95,17 +100,33 @@ def figures(result: Result, name: str, first: int, last: int) -> Figures:
     )
 
 
-def table(result: Result) -> str:
-    """Return the figures by year as text."""
-    first, last = (_day(int(at)) for at in (result.closes_at[0], result.closes_at[-1]))
+def lines(result: Result) -> list[tuple[str, ...]]:
+    """Return the figures by year as cells, after a line of heads."""
     heads = (
         *("", "hedged", "unhedged", "drawdown", "unhedged", "effectiv.", "at mark", "funding"),
         *("impact", "fees", "spot", "gas", "losses", "rebal.", "margin", "liquid."),
     )
-    rows = [heads, *(_row(each) for each in by_year(result))]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
-    lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
-    return f"{first} to {last}, {len(result.spot):,} hours\n" + "\n".join(lines)
+    return [heads, *(_row(each) for each in by_year(result))]
+
+
+def span_of(result: Result) -> str:
+    """Return first and last day and the number of hours."""
+    first, last = (_day(int(at)) for at in (result.closes_at[0], result.closes_at[-1]))
+    return f"{first} to {last}, {len(result.spot):,} hours"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return cells as text, right-aligned but for the first of a line."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])])
+        for first, *rest in rows
+    )
+
+
+def table(result: Result) -> str:
+    """Return the figures by year as text."""
+    return f"{span_of(result)}\n{aligned(lines(result))}"
 
 
 def _row(each: Figures) -> tuple[str, ...]:

@@ -41,9 +41,22 @@ class Watch:
     settle_trigger: float
 
     def quiet(
-        self, margin: Margin, idle_assets: int, idle_quote: int, skew: int, price_wad: int
+        self,
+        margin: Margin,
+        idle_assets: int,
+        idle_quote: int,
+        skew: int,
+        price_wad: int,
+        raised: float = 0.0,
     ) -> bool:
-        """Return whether drift, margin and quote are all clear of what would make a plan."""
+        """
+        Return whether drift, margin and quote are all clear of what would make a plan.
+
+        Parameters
+        ----------
+        raised : float
+            What a forecast adds to the distances (`margins.raised_bps`), as a share.
+        """
         price = price_wad / self.divisor  # raw quote per raw asset
         size, assets = float(margin.delta), float(margin.assets)
         value = float(margin.quote + margin.profit)
@@ -56,13 +69,13 @@ class Watch:
             return False
         if idle_assets < self.idle_reserve * equity * (1 + SLACK):
             return False
-        if self._settles(margin, idle_quote, value, float(skew), price, equity):
+        if self._settles(margin, idle_quote, value, float(skew), price, equity, raised):
             return False
-        low = self.needed(size, value, float(skew), price, self.low)
+        low = self.needed(size, value, float(skew), price, self.low, raised)
         if assets < low * (1 + SLACK) + 1:
             return False
         secured = float(margin.quote + min(margin.profit, 0))
-        high = self.needed(size, secured, float(skew), price, self.high)
+        high = self.needed(size, secured, float(skew), price, self.high, raised)
         return assets < high * (1 - SLACK) - 1
 
     def _settles(
@@ -73,6 +86,7 @@ class Watch:
         skew: float,
         price: float,
         equity: float,
+        raised: float,
     ) -> bool:
         """Return whether quote profit or debt may be over its trigger (`settlement.settle`)."""
         trigger = self.settle_trigger * equity * price * (1 - SLACK)
@@ -81,17 +95,23 @@ class Watch:
         if idle_quote + max(0.0, margin.quote) <= trigger:
             return False
         backed = float(min(margin.profit, 0))
-        need = self.needed(float(margin.delta), backed, skew, price, self.target)
+        need = self.needed(float(margin.delta), backed, skew, price, self.target, raised)
         released = margin.quote - max(0.0, need * (1 - SLACK) - margin.assets) * price
         return idle_quote + max(0.0, released) > trigger
 
     def needed(
-        self, size: float, value: float, skew: float, price: float, need: tuple[float, float]
+        self,
+        size: float,
+        value: float,
+        skew: float,
+        price: float,
+        need: tuple[float, float],
+        raised: float,
     ) -> float:
         """Return the asset margin for a level, as `margins.assets_needed` to float accuracy."""
         if size == 0:
             return max(0.0, -value / (price * self.kept))
-        distance, ratio = need
+        distance, ratio = need[0] + raised, need[1]
         open_size = abs(size)
         notional = open_size * price
         rate = self.initial_base + self.initial_slope * open_size / self.scale

@@ -31,7 +31,7 @@ from keeper.simulation.reference import (
 from keeper.simulation.reference.hedge_vault import HedgeVault, Registered
 from keeper.simulation.reference.insurance_fund import MAX_QUOTE
 from keeper.snapshot import Margin
-from keeper.units import WAD, price_divisor
+from keeper.units import WAD, div_ceil, price_divisor
 
 VENUE_AND_POOL: Final = "0x" + "4" * 40, "0x" + "5" * 40
 TRADER: Final = "trader"  # does all that the market does, liquidations too
@@ -155,6 +155,9 @@ class World:
         arbitrageur trades it to the price, as on a chain, and its fees stay in the pool.
     names : tuple of str
         Addresses of venue and pool.
+    file_funding : bool
+        Whether the vault and the trader settle the file's funding rates between them; the
+        venue's own rule is then to pay none (`defaults.without_funding`).
     """
 
     def __init__(
@@ -165,9 +168,11 @@ class World:
         at: int,
         pegged: bool = True,
         names: tuple[str, str] = VENUE_AND_POOL,
+        file_funding: bool = False,
     ) -> None:
         own = setup.identity
         self.setup, self.index, self.pegged = setup, index, pegged
+        self._file_funding = file_funding
         decimals = own.asset_decimals, own.quote_decimals
         self.divisor = price_divisor(*decimals)
         self.quote_unit: int = 10 ** decimals[1]
@@ -215,6 +220,8 @@ class World:
         self.venue.rules.base_fee = round((hour.gas_gwei or 0.0) * GWEI)
         self._follow_spot(price.price_wad)
         self._follow_premium(hour.basis, at)
+        if self._file_funding and hour.funding_rate is not None:
+            self._settle_funding(hour.funding_rate, price.price_wad, at)
         return self._liquidated(price.price_wad, at)
 
     def _follow_spot(self, price_wad: int) -> None:
@@ -244,6 +251,16 @@ class World:
             except Reverted:
                 self.venue.accrue(at=at)
 
+    def _settle_funding(self, rate: float, price_wad: int, at: int) -> None:
+        """Let the vault pay the trader rate * size * S, or be paid; tokens stay at the venue."""
+        venue, book = self.venue, self.setup.identity.book
+        account = venue._settled(book, at)[0]
+        due = account.size * price_wad * round(rate * WAD)
+        paid = div_ceil(due, self.divisor * WAD)
+        venue._store(book, account._replace(quote=account.quote - paid), at)
+        trader = venue._settled(TRADER, at)[0]
+        venue._store(TRADER, trader._replace(quote=trader.quote + paid), at)
+
     def _trade(self, size: int, at: int) -> None:
         if size:
             limit = ANY_PRICE if size > 0 else 0
@@ -256,14 +273,8 @@ class World:
         position = venue.account(TRADER).size
         skew, scale = venue.skew, terms.skew_scale
         book = PerpBook(
-            skew=skew,
-            skew_scale=scale,
-            long_size=venue.longs,
-            short_size=venue.shorts,
-            max_side=max_side,
-            max_skew=self._max_skew,
-            position=position,
-        )
+            skew, scale, venue.longs, venue.shorts, max_side, self._max_skew, position
+        )  # fmt: skip
         size = trader_size(book, basis)
         if size and abs(position + size) < terms.min_size:
             return -position

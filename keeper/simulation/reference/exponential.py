@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from keeper.simulation.reference.reverted import Reverted
 
 SMALLEST_WAD = -41_446_531_673_892_822_313  # ln(1e-18); under it the result is zero
@@ -17,6 +19,7 @@ def div_toward_zero(numerator: int, denominator: int) -> int:
     return quotient if (numerator < 0) == (denominator < 0) else -quotient
 
 
+@lru_cache(maxsize=256)  # an hourly market asks for the same one at every bar
 def wad_exp(x_wad: int) -> int:
     """
     Return exp(x), WAD, exactly as snekmate 0.1.2 `math._wad_exp`.

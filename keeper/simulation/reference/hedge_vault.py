@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Protocol
 
 from keeper.plan import MAX_LEGS, Leg, Plan
@@ -31,6 +31,7 @@ from keeper.simulation.reference.spot_market import SpotMarket
 from keeper.simulation.reference.venue import Venue
 from keeper.snapshot import Address, Limits, State, VaultSnapshot, VenueSnapshot
 from keeper.units import (
+    DAY_SECS,
     Assets,
     Bps,
     Quote,
@@ -44,6 +45,7 @@ from keeper.units import (
 MAX_AMOUNT: Final = 2**112
 MAX_PRICE_WAD: Final = 10**30
 MAX_IDLE_QUOTE: Final = 2**96
+RATIO_STEP_BPS: Final = 2_500  # in a day
 
 
 class CheckedOracle(Protocol):
@@ -130,6 +132,17 @@ class HedgeVault:
         """Count assets that a depositor paid in; an entry stores the price."""
         self._store_price(self.oracle.read(at=at).price_wad, at)
         self.idle_assets += assets
+
+    def set_hedge_ratio(self, ratio_bps: int, *, at: int) -> None:
+        """Set the target as the owner does; the base charge is taken to cover it."""
+        own = self.identity
+        elapsed = min(at - own.hedge_ratio_set_at, DAY_SECS)
+        step = abs(ratio_bps - own.hedge_ratio_bps)
+        allowed = mul_div_down(RATIO_STEP_BPS, elapsed, DAY_SECS)
+        require(step <= allowed, "book: ratio changed too fast")
+        require(ratio_bps >= own.min_hedge_ratio_bps, "book: ratio under its bound")
+        require(ratio_bps <= own.max_hedge_ratio_bps, "book: ratio over its bound")
+        self.identity = replace(own, hedge_ratio_bps=ratio_bps, hedge_ratio_set_at=at)
 
     def rebalance(self, plan: Plan, *, at: int) -> Position:
         """

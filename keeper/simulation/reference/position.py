@@ -33,14 +33,15 @@ def changed(account: Account, size: int, cost: int, closing_cost: int) -> tuple[
 
     `closing_cost` is the part of `cost` that closes, used when the position turns around.
     """
-    before, entry = account.size, account.entry
+    assets, quote, before, entry, index_wad, settled_at = account
     after = before + size
     if before == 0 or (before > 0) == (size > 0):
-        return account._replace(size=after, entry=entry + cost), 0
+        return Account(assets, quote, after, entry + cost, index_wad, settled_at), 0
     if flips(before, size):
-        return account._replace(size=after, entry=cost - closing_cost), -closing_cost - entry
+        turned = Account(assets, quote, after, cost - closing_cost, index_wad, settled_at)
+        return turned, -closing_cost - entry
     closed = div_ceil(entry * abs(size), abs(before))
-    return account._replace(size=after, entry=entry - closed), -cost - closed
+    return Account(assets, quote, after, entry - closed, index_wad, settled_at), -cost - closed
 
 
 def taken_over(account: Account, size: int, cost: int) -> Account:

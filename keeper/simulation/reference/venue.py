@@ -114,9 +114,9 @@ class Venue(VenueRecovery):
         after, realised = changed(before, size, cost, closing)
         self._resize(before.size, after.size, after.entry - before.entry)
         self._claim(fee - realised - fund_fee, fund_fee)
-        after = after._replace(
-            quote=after.quote + realised - fee, funding_index_wad=self._index(after.size)
-        )
+        assets, quote, held, entry, _, settled_at = after
+        quote += realised - fee
+        after = Account(assets, quote, held, entry, self._index(held), settled_at)
         self._store(sender, after, at)
         self._require_allowed(before, after, price_wad, at)
         return cost + fee

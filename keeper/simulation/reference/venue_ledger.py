@@ -369,16 +369,15 @@ class VenueLedger:
         account = self.account(owner)
         exact = owed_by(account, self._indices())
         paid = self._interest(account, at)
-        account = account._replace(funding_index_wad=self._index(account.size))
         if exact:
             self.open_cost -= exact
             if owner == self.pool.address:  # the backstop is the pool's: it pays itself
-                return account, 0
+                return account._replace(funding_index_wad=self._index(account.size)), 0
             paid += div_ceil(exact, self.curve.price_divisor)
         if paid:
             self._claim(paid, 0)
-            account = account._replace(quote=account.quote - paid)
-        return account, paid
+        assets, quote, size, entry, _, settled_at = account
+        return Account(assets, quote - paid, size, entry, self._index(size), settled_at), paid
 
     # Storage
 
@@ -412,7 +411,9 @@ class VenueLedger:
             self._lend(debt - debt_before, 0)
             self.loan_times += debt * now - debt_before * before.settled_at
         self._touched.setdefault(owner, before)
-        self._accounts[owner] = account._replace(settled_at=now)
+        if account.settled_at != now:
+            account = account._replace(settled_at=now)
+        self._accounts[owner] = account
 
     # The pool's side
 

@@ -115,6 +115,25 @@ def test_explain__no_journal__one_line(call, tmp_path):
     assert "there is no journal at" in result.stderr
 
 
+def test_ratio__no_journal__one_line(call, tmp_path):
+    test_explain__no_journal__one_line(call, tmp_path)
+    result = call("ratio")
+    assert result.exit_code == USAGE
+    assert "there is no journal at" in result.stderr
+
+
+def test_ratio__recorded_decision__its_outlook_and_the_strategies(call, tmp_path):
+    test_live__without_a_key__usage(call, tmp_path)
+    decided_twice(tmp_path)
+    result = call("ratio")
+    assert result.exit_code == OK, result.stderr
+    assert "ratio on chain 100.00 %" in result.stdout
+    assert "1 static" in result.stdout
+    assert result.stdout.endswith("advice: leave it\n")
+    gone = call("ratio", "ff")
+    assert (gone.exit_code, gone.stderr.count("\n")) == (FAULT, 1)
+
+
 def decided_twice(folder):
     """Write one decision in two rows, as two ticks on one block do."""
     state = snapshot(venue(assets=35 * ETHER, delta=-98 * ETHER), idle_assets=65 * ETHER)

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import csv
 import datetime
+import re
 
 import pytest
 from typer.testing import CliRunner
 
 from keeper.cli import app
+from keeper.simulation.backtest import sweep
 from keeper.simulation.paths import PathTerms, jump_diffusion
 
 START = 1_704_067_200
@@ -49,6 +51,9 @@ def test_backtest__fast__the_same_table(file):
     ("words", "fault"),
     [
         (("--fast", "--cut"), "the fast path knows no scenario, latency or cap on gas"),
+        (("--fast", "--advised"), "the fast path knows no advice, file funding or forecast"),
+        (("--scale", "0"), "scale: from 1 to 1000000000"),
+        (("--config", "none.toml"), "none.toml: no such file or directory"),
         (("--latency", "300"), "latency: from 0 to 299 blocks"),
         (("--deposit", "0.01"), "deposit: must be over 0.1 assets"),
         (("--ratio", "13000"), "hedge ratio: must be at most 12000"),
@@ -84,6 +89,94 @@ def test_sweep__two_axes__one_row_each(file, tmp_path):
     assert code == 0
     assert len(list(tmp_path.glob("*.parquet"))) == 4
     assert out.count("%") == 8
+
+
+def config_file(folder, policy):
+    """Write a configuration with this policy."""
+    path = folder / "hedgevault.toml"
+    path.write_text(
+        f'[chain]\nrpc_url = "http://127.0.0.1:9"\nchain_id = 1\nlens = "0x{"11" * 20}"\n'
+        f'[[vaults]]\naddress = "0x{"22" * 20}"\n[policy]\n{policy}\n'
+    )
+    return path
+
+
+def test_backtest__configured_policy__is_the_one_that_runs(file, tmp_path):
+    eager = "settle_trigger_bps = 200"
+    code, out, _ = said("backtest", file, "--config", config_file(tmp_path, eager))
+    assert code == 0
+    assert out != said("backtest", file)[1]
+    plain = said("backtest", file, "--config", config_file(tmp_path, "trigger_bps = 150"))
+    assert plain == said("backtest", file)
+    wild = config_file(tmp_path, "headroom_deviations_bps = 80000\nvolatility_bps = 20000")
+    fast = said("backtest", file, "--fast", "--config", wild)
+    assert fast == (2, "", "the fast path knows no advice, file funding or forecast\n")
+
+
+def test_backtest__advice_and_file_funding__change_what_comes_of_it(file, tmp_path):
+    plain = said("backtest", file)[1]
+    advice = config_file(tmp_path, "ratio_strategy = 4\nvolatility_bps = 9000")
+    assert said("backtest", file, "--config", advice)[1] == plain
+    assert said("backtest", file, "--config", advice, "--advised")[1] != plain
+    assert "+0.00%" in said("backtest", file, "--file-funding")[1]  # the file has no rates
+
+
+def test_backtest__report__opens_offline_with_every_figure(file, tmp_path):
+    code, out, _ = said("backtest", file, "--report", tmp_path / "report")
+    assert code == 0
+    assert f"Written: {tmp_path}/report/report.html" in out
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 5
+    assert "http" not in re.sub(r"base64,[^\"]+", "", page)
+    for words in (
+        "2024-01-01 to 2024-01-17, 400 hours",
+        "By year",
+        "drift 10000 bps",
+        "12 s later",
+    ):
+        assert words in page
+    assert len(list((tmp_path / "report").glob("*.png"))) == 5
+
+
+def test_strategies__one_table_and_one_chart(file, tmp_path):
+    code, out, _ = said("strategies", file, "--out", tmp_path)
+    assert code == 0
+    names = [line.split("  ")[0] for line in out.splitlines()[2:-1]]
+    assert names == ["as configured", "static", "minimum variance", "carry", "volatility"]
+    page = (tmp_path / "strategies.html").read_text()
+    assert all(name in page for name in names)
+    assert (tmp_path / "strategies.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_strategies__file_too_short__one_line(file, tmp_path):
+    code, _, err = said("strategies", file, "--out", tmp_path, "--to", "2024-01-05")
+    assert (code, err) == (2, "a comparison needs 14 days, its errors are daily\n")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_sweep__on_a_cluster__the_same_rows_as_on_this_machine(file, tmp_path):
+    axes = ("--axis", "settle_trigger_bps=500,1000,1500", "--workers", "2")
+    here = said("sweep", file, "--out", tmp_path / "here", *axes)
+    there = said("sweep", file, "--out", tmp_path / "there", *axes, "--cluster", "local")
+    assert there[:2] == here[:2]
+    assert here[0] == 0
+    files = [sorted(path.name for path in (tmp_path / n).iterdir()) for n in ("here", "there")]
+    assert files[0] == files[1]
+    again = said(
+        "sweep", file, "--out", tmp_path / "there", *axes, "--cluster", "tcp://127.0.0.1:9"
+    )
+    assert again[:2] == here[:2]  # nothing is left to do, so nobody is asked
+
+
+def test_sweep__no_scheduler__one_line(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "CONNECT_SECS", 0.2)
+    words = ("sweep", file, "--out", tmp_path, "--axis", "trigger_bps=150")
+    code, _, err = said(*words, "--cluster", "tcp://127.0.0.1:9")
+    assert code == 2
+    assert "no Dask scheduler at tcp://127.0.0.1:9" in err
+    code, _, err = said(*words, "--workers", "0")
+    assert (code, "workers: at least 1" in err) == (2, True)
 
 
 @pytest.mark.parametrize(

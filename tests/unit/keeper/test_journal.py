@@ -141,7 +141,8 @@ def test_decisions__reopened__make_the_same_decision(tmp_path, state):
     assert decision.decision_id.hex() == row.decision_id
     assert decision.plan == row.plan
     assert row.figures == {"drift_bps": 200}
-    assert again.memory(state.vault.vault) == row.memory_after == Memory(hedging=True)
+    assert again.memory(state.vault.vault) == row.memory_after == decision.memory
+    assert decision.memory.hedging
     again.close()
 
 

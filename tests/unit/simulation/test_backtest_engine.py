@@ -13,6 +13,7 @@ import pytest
 
 from keeper.policy import Policy
 from keeper.simulation.backtest import defaults
+from keeper.simulation.backtest.defaults import scaled, without_funding
 from keeper.simulation.backtest.engine import (
     GAS_MARGIN,
     GAS_PLAIN,
@@ -26,6 +27,7 @@ from keeper.simulation.backtest.world import SingleFeed, World
 from keeper.simulation.market import HOUR_SECS, MarketHour
 from keeper.simulation.market_file import read_hours
 from keeper.simulation.paths import PathTerms, jump_diffusion
+from keeper.simulation.reference import Reverted
 
 ETH = Path(__file__).parents[4] / "shared/data/eth_binance_1h_2019-11_2025-12.csv.gz"
 START = 1_600_000_000
@@ -52,6 +54,7 @@ def path():
         (10_000, Policy(), {"margin", "quote"}),
         (7_000, Policy(), {"drift", "margin"}),
         (10_000, Policy(distance_high_bps=4_100, margin_buffer_bps=100), {"margin"}),
+        (10_000, Policy(headroom_deviations_bps=55_000, volatility_bps=9_000), {"margin"}),
     ],
 )
 def test_quiet__skipped_bars__same_plans_and_rows(path, ratio_bps, policy, kinds):
@@ -65,6 +68,104 @@ def test_quiet__skipped_bars__same_plans_and_rows(path, ratio_bps, policy, kinds
     assert len(watched) > 5
     assert kinds <= set(fast.tally.reasons)
     assert np.array_equal(fast.rows, slow.rows)
+
+
+def test_headroom__wild_path__is_kept_as_every_decision_would(path):
+    """The outlook grows at skipped bars too, and more is topped up than with fixed distances."""
+    policy = Policy(headroom_deviations_bps=55_000, volatility_bps=9_000)
+    run = Run(policy=policy)
+    watched, every = engine(path, run), engine(path, run, watching=False)
+    watched.play(path)
+    every.play(path)
+    assert watched._memory == every._memory
+    assert watched._memory.outlook.seen_at == path[-1].closes_at
+    plain = engine(path)
+    plain.play(path)
+    assert watched.tally.top_ups > plain.tally.top_ups
+
+
+def test_advised__owner_follows_volatility__ratio_moves_within_the_books_rules(path):
+    policy = Policy(ratio_strategy=4, volatility_bps=9_000, target_volatility_bps=4_000,
+                    most_unhedged_bps=6_000)  # fmt: skip
+    run = Run(policy=policy, advised=True)
+    playing, every = engine(path, run), engine(path, run, watching=False)
+    result = playing.play(path)
+    assert result.tally.ratios >= 2
+    ratio = playing.world.vault.identity.hedge_ratio_bps
+    assert 4_000 <= ratio < 9_000
+    nav = result.column("nav")[-1]
+    exposure = result.column("delta")[-1] * path[-1].spot / nav
+    assert exposure == pytest.approx(1 - ratio / 10_000, abs=0.02)
+    assert np.array_equal(result.rows, every.play(path).rows)
+    assert playing.tally.decided < every.tally.decided / 2
+
+
+def test_set_hedge_ratio__as_the_book__step_of_the_day_and_bounds(path):
+    vault = engine(path).world.vault
+    vault.set_hedge_ratio(8_000, at=START + 86_400)
+    for ratio, at, reason in (
+        (7_000, START + 86_401, "book: ratio changed too fast"),
+        (12_500, START + 10 * 86_400, "book: ratio changed too fast"),
+    ):
+        with pytest.raises(Reverted, match=reason):
+            vault.set_hedge_ratio(ratio, at=at)
+    vault.identity = replace(vault.identity, min_hedge_ratio_bps=7_500, max_hedge_ratio_bps=8_500)
+    for ratio, reason in ((7_400, "under"), (8_600, "over")):
+        with pytest.raises(Reverted, match=f"book: ratio {reason} its bound"):
+            vault.set_hedge_ratio(ratio, at=START + 10 * 86_400)
+
+
+def test_file_funding__settlements_of_the_file__are_what_the_short_gets(path):
+    """Sum of rate * size * S at the settlements; the venue's own rule pays nothing."""
+    hours = [
+        replace(hour, funding_rate=(0.0004 if i % 16 else -0.0009) if i % 8 == 0 else None)
+        for i, hour in enumerate(path)
+    ]
+    setup = without_funding(defaults.setup())
+    setup = replace(setup, terms=setup.terms._replace(loan_rate_wad=0))
+    result = backtest(hours, Run(file_funding=True), setup)
+    size, price = result.column("size"), np.round(result.spot, 8)
+    rates = np.array([hour.funding_rate or 0.0 for hour in hours])
+    expected = -np.sum(size[:-1] * price[1:] * rates[1:])
+    assert abs(expected) > 100
+    assert result.tally.funding / QUOTE == pytest.approx(expected, rel=1e-6)
+    silent = backtest([replace(hour, funding_rate=None) for hour in path],
+                      Run(file_funding=True), setup)  # fmt: skip
+    assert silent.tally.funding == 0
+
+
+def test_scaled__coin_of_a_thousandth__the_same_run_in_quote(path):
+    cheap = [replace(h, spot=h.spot / 1_000, perp=h.perp / 1_000) for h in path]
+    plain, other = backtest(path), backtest(cheap, setup=scaled(defaults.setup(), 1_000))
+    assert other.tally.rebalances == plain.tally.rebalances
+    assert other.tally.top_ups == plain.tally.top_ups
+    assert np.allclose(other.column("nav"), plain.column("nav"), rtol=1e-6)
+
+
+def test_ratios__of_the_owner__set_as_far_as_the_book_lets(path):
+    at = path[48].closes_at
+    playing = engine(path, Run(ratios=((at, 5_000), (path[600].closes_at, 7_000))))
+    result = playing.play(path)
+    ratios = result.column("ratio")
+    assert ratios[47] == 1.0
+    assert ratios[48] == 0.75  # a quarter in a day
+    assert ratios[-1] == 0.7
+    assert result.tally.ratios == 2
+
+
+def test_state__of_each_row__is_the_accounts(path):
+    playing = engine(path)
+    result = playing.play(path)
+    at = path[-1].closes_at + 3_000
+    price_wad = playing.world.index.try_read(at=at)[1].price_wad
+    margin = playing.world.venue.margin(playing.world.setup.identity.book, price_wad, at=at)
+    assert result.column("size")[-1] == pytest.approx(margin.delta / 1e18)
+    held = result.column("nav") - result.column("equity")
+    assert np.all(held > -1e-6)  # idle, haircut: more than nothing
+    assert result.column("maintenance")[-1] / (-result.column("size")[-1] * result.spot[-1]) == (
+        pytest.approx(0.05, rel=0.05)
+    )
+    assert np.allclose(result.column("premium")[-5:], [h.basis for h in path[-5:]], atol=2e-5)
 
 
 @pytest.mark.parametrize("ratio_bps", [5_000, 10_000])

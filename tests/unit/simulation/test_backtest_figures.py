@@ -24,7 +24,7 @@ def made(nav, spot, **columns):
     rows[:, 0] = rows[:, 2] = nav
     for name, values in columns.items():
         rows[:, COLUMNS.index(name)] = values
-    at = NEW_YEAR + 3_600 * (np.arange(len(nav)) - 2)
+    at = NEW_YEAR + 3_600 * (np.arange(len(nav)) - 1)  # the second closes the old year
     return Result(closes_at=at, spot=np.array(spot), rows=rows, tally=Tally(), deposit=10.0)
 
 

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: MIT
-import dataclasses
 
 import pytest
 
@@ -61,16 +60,16 @@ def test_trader__beyond_the_skew_cap__stops_under_it():
 
 
 def test_trader__beyond_the_open_interest_cap__stops_under_it():
-    book = dataclasses.replace(BOOK, max_side=150, long_size=100)
+    book = BOOK._replace(max_side=150, long_size=100)
     assert trader_size(book, 0.0050) == 148 - 100
 
 
 def test_trader__own_position_is_closed_first__cap_does_not_bind_that_part():
-    book = dataclasses.replace(BOOK, max_side=100, long_size=100, short_size=100, position=-50)
+    book = BOOK._replace(max_side=100, long_size=100, short_size=100, position=-50)
     assert trader_size(book, 0.0050) == 50
 
 
 def test_trader__skew_beyond_the_cap__may_still_come_back():
-    book = dataclasses.replace(BOOK, skew=-3_000)
+    book = BOOK._replace(skew=-3_000)
     assert trader_size(book, 0.0) == 3_000
     assert trader_size(book, -0.05) == 0

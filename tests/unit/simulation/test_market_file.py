@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from keeper.simulation.market import MarketHour
 from keeper.simulation.market_file import MarketFileRefused, read_hours, with_daily_gas
 
 HEADER = "timestamp_utc,spot,spot_high,perp,funding_rate"
@@ -145,6 +146,9 @@ def test_read__blank_spot__takes_the_perp_at_the_last_basis_and_says_so(tmp_path
         (_replaced(2, "T02:00:00Z", "T03:00:00Z"), 4, "timestamp_utc", "gap: 1 hours"),
         (_replaced(1, "T01:00:00Z", "T01:30:00Z"), 3, "timestamp_utc", "not a full hour"),
         (_replaced(1, "T01:00:00Z", "T01:00:00"), 3, "timestamp_utc", "not in UTC"),
+        (_replaced(1, "T01:00:00Z", "T01:00:00+02:00"), 3, "timestamp_utc", "not in UTC"),
+        (_replaced(1, "2526.04", "252604"), 3, "perp", "two units"),
+        (_replaced(1, "2526.81", "25.2681"), 3, "perp", "two units"),
         (_replaced(1, "2024-08-05T01:00:00Z", "soon"), 3, "timestamp_utc", "not a time"),
         ([ROWS[1], ROWS[0], ROWS[2]], 3, "timestamp_utc", "earlier than the row before"),
     ],
@@ -155,6 +159,51 @@ def test_read__wrong_row__refused_with_line_and_column(tmp_path, rows, line, col
     assert (refused.value.line, refused.value.column) == (line, column)
     assert "\n" not in str(refused.value)
     assert str(refused.value).startswith(f"hours.csv, line {line}")
+
+
+def settled(folder, rates):
+    """Write settlements at these rates, eight hours apart, with the hours between."""
+    begin = datetime.datetime(2024, 8, 5, tzinfo=datetime.UTC)
+    lines = []
+    for i in range(8 * len(rates)):
+        at = (begin + datetime.timedelta(hours=i)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        lines.append(f"{at},2000,2000,2001,{rates[i // 8] if i % 8 == 0 else ''}")
+    return _file(folder, *lines)
+
+
+@pytest.mark.parametrize("rates", [[0.01] * 40, [0.01, -0.012, 0.02, 0.004] * 10])
+def test_read__rates_in_per_cent__refused_when_there_are_enough_to_tell(tmp_path, rates):
+    """The thirtieth settlement closes on line 2 + 8 * 29."""
+    with pytest.raises(MarketFileRefused, match="in per cent") as refused:
+        read_hours(settled(tmp_path, rates))
+    assert (refused.value.line, refused.value.column) == (234, "funding_rate")
+
+
+def test_read__rates_of_a_mania__are_taken(tmp_path):
+    """ETH paid up to 0.375 % at a settlement; half of a month was never over 0.1 %."""
+    assert len(read_hours(settled(tmp_path, [0.001, 0.00375, 0.0018, 0.0019] * 10))) == 320
+
+
+def test_read__mark_of_another_unit__refused(tmp_path):
+    row = "2024-08-05T00:00:00Z,2688.92,2687.6,26.9"
+    path = _file(tmp_path, row, header="timestamp_utc,spot,perp,mark")
+    with pytest.raises(MarketFileRefused, match=r"line 2, column mark: .*two units"):
+        read_hours(path)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"spot": float("nan")}, {"perp": float("inf")}, {"spot": 0.0}, {"perp": -1.0},
+        {"mark": float("nan")}, {"mark_low": 0.0}, {"gas_gwei": float("nan")},
+        {"gas_gwei": -1.0}, {"funding_rate": float("nan")},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_hour__not_a_number__cannot_be_made(field):
+    """Files are not the only source: neither engine can be given what no decision may see."""
+    with pytest.raises(ValueError, match="finite"):
+        MarketHour(**{"closes_at": 0, "spot": 1.0, "perp": 1.0} | field)
 
 
 @pytest.mark.parametrize(
