@@ -341,6 +341,27 @@ def report(
             typer.echo(f"Written: {found.write(folder / found.vault)}")
 
 
+@app.command()
+def dashboard(
+    config: ConfigPath = DEFAULT_CONFIG,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one.")] = 8800,
+    name: Annotated[
+        list[str] | None, typer.Option(help="A host name under which it is asked for, too.")
+    ] = None,
+    every: Annotated[float, typer.Option(min=0.1, max=3_600, help="Seconds between looks.")] = 2.0,
+) -> None:
+    """Show vaults, decisions, venues and the keeper in a browser. Only reads, needs no key."""
+    from keeper.web.command import serve  # noqa: PLC0415 - no part of the keeper's run
+
+    with _one_line():
+        settings = load_config(config)
+        serve(
+            settings, _node(settings), host=host, port=port, names=name or (), every_secs=every,
+            announce=lambda where: typer.echo(f"Dashboard: {where} (Ctrl-C ends it)"),
+        )  # fmt: skip
+
+
 # Building blocks
 
 
