@@ -299,8 +299,9 @@ class _Pages:
 
     async def _news(self, request: Request) -> AsyncIterator[str]:
         told, beat = -1, 0.0
-        while not await request.is_disconnected():
-            version, now = self._desk.watcher.seen.version, time.monotonic()
+        watcher = self._desk.watcher
+        while not watcher.ending and not await request.is_disconnected():
+            version, now = watcher.seen.version, time.monotonic()
             if version != told:
                 told, beat = version, now
                 yield f"event: seen\ndata: {version}\n\n"

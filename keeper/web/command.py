@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
+from types import FrameType
 from typing import Any, Final
 
 import requests
@@ -33,6 +35,7 @@ from keeper.web.watcher import Sources, Watcher
 from keeper.words import Level, Remark
 
 ASK_SECS: Final = 1.0  # for the keeper's own endpoints
+BACKLOG: Final = 64  # connections that wait to be taken
 FAREWELL_SECS: Final = 1  # for pages that are still being read
 
 
@@ -64,7 +67,7 @@ def serve(
         If it cannot listen there.
     """
     with _listening(host, port) as listener, desk(config, node, names, every_secs, host) as found:
-        server = uvicorn.Server(
+        server = _Server(
             uvicorn.Config(
                 create_app(found),
                 log_config=None,
@@ -72,7 +75,8 @@ def serve(
                 lifespan="off",
                 server_header=False,
                 timeout_graceful_shutdown=FAREWELL_SECS,
-            )
+            ),
+            found.watcher.end,
         )
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         announce(_address(listener))
@@ -105,6 +109,37 @@ def desk(
             hide=hide,
             hosts=[host_of(name) for name in (*names, *([host] if _is_one(host) else []))],
         )
+
+
+class _Server(uvicorn.Server):
+    """
+    Ends in order at a signal; uvicorn's own would send it to the process once more.
+
+    Parameters
+    ----------
+    on_end : callable
+        Lets go of pages that wait for news.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_end: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_end = on_end
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Let the server end."""
+        self._on_end()
+        super().handle_exit(sig, frame)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let both signals end the server, and be as they were afterwards."""
+        both = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(each, self.handle_exit) for each in both]
+        try:
+            yield
+        finally:
+            for each, handler in zip(both, before, strict=True):
+                signal.signal(each, handler)
 
 
 class _Silent:
@@ -152,6 +187,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen(BACKLOG)
     except (OSError, OverflowError) as fault:
         listener.close()
         words = (getattr(fault, "strerror", None) or str(fault)).lower()

@@ -69,9 +69,18 @@ class Watcher:
         self.look()
         self._thread.start()
 
+    @property
+    def ending(self) -> bool:
+        """Return whether nothing new will be seen any more."""
+        return self._stopping.is_set()
+
+    def end(self) -> None:
+        """Look no more; event streams end with it."""
+        self._stopping.set()
+
     def close(self) -> None:
         """Stop looking and close what was opened."""
-        self._stopping.set()
+        self.end()
         if self._thread.is_alive():
             self._thread.join(LOOK_SECS)
         self._sources.chain.close()
