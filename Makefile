@@ -39,8 +39,8 @@ help: ## List the targets.
 install: $(STAMPS)/compiled ## Install everything and compile the contracts.
 	@:
 
-demo: install ## Run the demo: NODE=anvil|ganache HOURS= SEED= DATA=file.csv FROM= TO=
-	@$(BIN)/python -m scripts.demo $(foreach option,NODE HOURS SEED DATA FROM TO,$(call given,$(option)))
+demo: install ## Run the demo: NODE=anvil|ganache HOURS= SEED= DATA=file.csv FROM= TO= LIVE=1
+	@$(BIN)/python -m scripts.demo $(foreach option,NODE HOURS SEED DATA FROM TO,$(call given,$(option))) $(if $(LIVE),--live)
 
 test: install lint ## Run all that CI runs: lint, types, all tests.
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)

@@ -39,13 +39,11 @@ from keeper.lock import exclusive
 from keeper.plan import plan_hash
 from keeper.policy import Policy
 from keeper.redaction import Redactor
-from keeper.risk import VenueRisk, assess
 from keeper.rpc import secrets_of
 from keeper.runner import Keeper, outcome_words
 from keeper.sending import Fees, Orders
 from keeper.signer import Signer, signer_from_key, signer_from_keystore
 from keeper.simulation.market_file import MarketFileRefused
-from keeper.snapshot import Snapshot
 from keeper.strategy import Rebalance, decide
 from keeper.template import template
 from keeper.watch import Watch, alert_urls, targets
@@ -223,17 +221,21 @@ def sweep_command(
 
 
 @app.command()
-def status(config: ConfigPath = DEFAULT_CONFIG) -> None:
+def status(
+    config: ConfigPath = DEFAULT_CONFIG,
+    watch: Annotated[bool, typer.Option("--watch", help="Again and again, until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, max=3_600, help="Seconds between looks.")] = 2.0,
+) -> None:
     """Show the vaults as they are on the chain now."""
+    from keeper import terminal  # noqa: PLC0415 - no part of the keeper's run
+
     with _one_line():
-        settings = load_config(config)
-        deadline = Deadline(settings.jobs.tick_deadline_secs)
-        with closing(_chain(settings)) as chain:
-            reading = chain.read(settings.vaults, None, [], deadline)
-        console = Console()
-        console.print(f"block {reading.block.number}, time {reading.block.at}", highlight=False)
-        for snapshot in reading.snapshots:
-            console.print(_status_table(snapshot))
+        settings, console = load_config(config), Console(highlight=False)
+        with closing(terminal.eye(_chain(settings), settings)) as eye:
+            if watch:
+                terminal.watch(eye.glance, every, console)
+            else:
+                terminal.show(eye.look_hard(), console)
 
 
 @app.command()
@@ -577,51 +579,6 @@ def _logger(config: Config, hide: Redactor) -> Any:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
     return structlog.get_logger("keeper")
-
-
-def _status_table(snapshot: Snapshot) -> Table:
-    vault = snapshot.vault
-    table = Table(title=f"vault {vault.vault}", title_justify="left", show_header=False, box=None)
-    price = f"{vault.price_wad / 1e18:,.6f}"
-    table.add_row("price", price if vault.price_ok else f"{price} (bad: {vault.price_reason})")
-    if vault.price_wad == 0:
-        return table
-    risk = assess(vault)
-    assets, quote = 10**vault.asset_decimals, 10**vault.quote_decimals
-    rows = [
-        ("NAV", f"{risk.nav / quote:,.2f} quote"),
-        ("equity", f"{risk.equity / assets:,.6f} assets"),
-        ("idle", f"{vault.idle_assets / assets:,.6f} assets"),
-        ("idle quote", f"{vault.state.idle_quote / quote:,.2f} quote"),
-        ("delta", f"{risk.delta / assets:,.6f} assets"),
-        ("exposure", f"{_bps(risk.exposure_bps)}, target {_bps(risk.target_exposure_bps)}"),
-        ("drift", _bps(risk.drift_bps)),
-        ("inner band", _bps(vault.limits.inner_band_bps)),
-        ("urgent band", _bps(vault.limits.urgent_band_bps)),
-    ]  # fmt: skip
-    for venue in risk.venues:
-        rows += _venue_rows(venue, assets)
-    for name, value in rows:
-        table.add_row(name, value)
-    return table
-
-
-def _venue_rows(venue: VenueRisk, unit: int) -> list[tuple[str, str]]:
-    ratio, liquidation = venue.margin_ratio_bps, venue.liquidation_price_wad
-    margin = "no position" if ratio is None else f"{ratio / 10_000:.2f} x maintenance"
-    price = "at no price"
-    if liquidation is not None:
-        price = f"{liquidation / 1e18:,.2f}, {_bps(venue.distance_bps)} away"
-    return [
-        (f"venue {venue.venue[:10]}", f"{venue.delta / unit:,.6f} assets"),
-        ("  basis", f"{venue.basis_bps} bps, funding {_bps(venue.funding_year_bps)} a year"),
-        ("  margin", margin),
-        ("  liquidation", price),
-    ]
-
-
-def _bps(value: int | None) -> str:
-    return "none" if value is None else f"{value / 100:.2f} %"
 
 
 def _explain(row: DecisionRow) -> bool:
