@@ -118,7 +118,7 @@ def page(seen: Seen, wall: float) -> RenderableType:
     """Return all that is shown at one moment."""
     said = status(seen, wall)
     vaults = [part for held in seen.vaults.values() for part in _vault(seen, held)]
-    notices = [_remark(notice) for notice in said.notices if seen.chain_fault][:1]
+    notices = [_remark(notice) for notice in said.notices if seen.chain_fault][:1]  # no journal
     return Group(_head(said), *notices, *vaults)
 
 

@@ -54,6 +54,8 @@ class Seen:
         time of its own.
     looked_at : float
         Wall clock of the last look that succeeded at reading the chain; 0 before the first.
+    due_secs : float
+        Within which a look follows another; what is older is late.
     chain_fault, journal_fault : str
         Why the last look could not read it, in one line; empty while all is well.
     journal_rows : tuple of int
@@ -68,6 +70,7 @@ class Seen:
     vaults: Mapping[Address, Held] = field(default_factory=dict)
     symbols: Mapping[Address, str] = field(default_factory=dict)
     nodes: tuple[Node, ...] = ()
+    due_secs: float = 30.0
     chain_fault: str = "nothing has been read yet"
     chain_faulty_since: float = 0.0
     journal_fault: str = ""

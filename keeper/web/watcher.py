@@ -62,7 +62,7 @@ class Watcher:
         self._opening = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
-        self.seen = Seen()
+        self.seen = Seen(due_secs=LOOK_SECS + 3 * every_secs)
 
     def start(self) -> None:
         """Look once, and then again and again."""
@@ -102,9 +102,13 @@ class Watcher:
             return self._journal
 
     def look(self) -> None:
-        """Read everything once and publish what is new."""
+        """Read everything once and publish what is new; a mistake of our own is told, too."""
         before = self.seen
-        after = self._with_journal(self._with_chain(before))
+        try:
+            after = self._with_journal(self._with_chain(before))
+        except Exception as mistake:  # noqa: BLE001 - a thread that ends would show old as new
+            words = f"a mistake of the dashboard's own: {type(mistake).__name__}: {mistake}"
+            after = replace(before, chain_fault=words)
         if after.source is not Source.CHAIN:
             after = self._from_journal(after)
         known = replace(after, version=before.version, now=before.now, looked_at=before.looked_at)

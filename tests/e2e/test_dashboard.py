@@ -155,7 +155,7 @@ def test_vault__charts_are_drawn_and_read_by_keys(chromium, site, system):
         assert page.locator(".plot canvas").count() == 6
         page.locator(".plot").first.focus()
         page.keyboard.press("End")
-        page.wait_for_function("document.querySelector('.legend output').textContent !== ''")
+        page.wait_for_function("() => document.querySelector('.legend output').textContent !== ''")
         assert "UTC" in page.locator(".plot").first.get_attribute("data-when")
 
 

@@ -31,7 +31,7 @@ def status(seen: Seen, wall: float) -> Status:
     wall : float
         Unix seconds of this machine, now.
     """
-    level, word = _word(seen)
+    level, word = _word(seen, wall)
     detail = "nothing is known yet"
     if seen.block is not None:
         detail = f"block {seen.block.number:,}, {moment(seen.block.at)}"
@@ -44,7 +44,9 @@ def status(seen: Seen, wall: float) -> Status:
     )
 
 
-def _word(seen: Seen) -> tuple[Level, str]:
+def _word(seen: Seen, wall: float) -> tuple[Level, str]:
+    if _is_late(seen, wall):
+        return Level.WATCH, "Late"
     if not seen.chain_fault:
         return Level.GOOD, "Live"
     if seen.source is Source.CHAIN:
@@ -56,6 +58,9 @@ def _word(seen: Seen) -> tuple[Level, str]:
 
 def _notices(seen: Seen, wall: float) -> list[Remark]:
     said = []
+    if _is_late(seen, wall):
+        words = f"The last look was {span(wall - seen.looked_at)} ago; the next one is late."
+        said.append(Remark(level=Level.WATCH, words=words))
     if seen.chain_fault:
         said.append(Remark(level=Level.ACT, words=_outage(seen, wall)))
     if seen.journal_fault:
@@ -63,6 +68,10 @@ def _notices(seen: Seen, wall: float) -> list[Remark]:
         words += "Decisions and charts are missing; what stands on the chain is not."
         said.append(Remark(level=Level.WATCH, words=words))
     return said
+
+
+def _is_late(seen: Seen, wall: float) -> bool:
+    return not seen.chain_fault and 0 < seen.looked_at < wall - seen.due_secs
 
 
 def _outage(seen: Seen, wall: float) -> str:

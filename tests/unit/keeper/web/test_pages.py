@@ -253,6 +253,14 @@ def test_overview__what_is_pressing__comes_first(fresh):
     assert worst < calm
 
 
+def test_vault__that_cannot_be_reckoned_with__told_and_the_watcher_goes_on(fresh):
+    absurd = snapshot_of(replace(state_of().vault, asset_decimals=200), at=NOW)
+    world, url = fresh(states=[absurd])
+    assert "a mistake of the dashboard&#39;s own: ValueError" in text_of(url)[1]
+    world.states = [state_of()]
+    assert until(lambda: "Live" in text_of(url)[1])
+
+
 def test_vault__without_any_price__says_so(fresh):
     vault = replace(
         state_of().vault, price_ok=False, price_wad=0, price_reason="oracle: asset feed zero"

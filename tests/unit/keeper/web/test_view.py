@@ -68,6 +68,14 @@ def test_status__each_source__says_how_fresh():
     assert status(Seen(), 0.0).word == "Nothing known"
 
 
+def test_status__no_look_for_too_long__late():
+    fresh = seen(state_of(), looked_at=100.0, due_secs=30.0)
+    assert status(fresh, 130.0).word == "Live"
+    late = status(fresh, 131.0)
+    assert (late.level, late.word) == (Level.WATCH, "Late")
+    assert "The last look was 31 s ago" in late.notices[0].words
+
+
 def test_overview__sorts_by_urgency_and_adds_in_one_token_only():
     page = overview(seen(*many(6)))
     assert [row.level for row in page.vaults] == [Level.ACT, Level.WATCH] + 4 * [Level.GOOD]
