@@ -132,7 +132,8 @@ def test_host__not_ours__refused(site, host):
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 def test_method__that_does_not_read__refused(site, method):
-    assert requests.request(method, site, timeout=5).status_code == 405
+    answer = requests.request(method, site, timeout=5)
+    assert (answer.status_code, answer.text) == (405, "The dashboard only reads.\n")
 
 
 def test_events__tell_of_each_new_block(fresh):
