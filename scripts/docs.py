@@ -8,6 +8,7 @@ A hook of mkdocs (`mkdocs.yml`). None of it is kept under version control, so no
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -25,7 +26,15 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "images/keeper.svg": keeper_diagram,
     "images/dashboard.svg": dashboard_diagram,
 }
+RUNBOOK: Final = "runbook.md"
 GAS_MARK: Final = "<!-- gas -->"
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put the runbook into the navigation where there is one."""
+    if config.nav and (Path(config.docs_dir) / RUNBOOK).exists():
+        config.nav.insert(3, {"Runbook": RUNBOOK})
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -35,6 +35,7 @@ from keeper.web.watcher import Sources, Watcher
 from keeper.words import Level, Remark
 
 ASK_SECS: Final = 1.0  # for the keeper's own endpoints
+MOST_CLIENTS: Final = 256  # each open page holds a stream
 BACKLOG: Final = 64  # connections that wait to be taken
 FAREWELL_SECS: Final = 1  # for pages that are still being read
 
@@ -72,6 +73,7 @@ def serve(
                 create_app(found),
                 log_config=None,
                 access_log=False,
+                limit_concurrency=MOST_CLIENTS,
                 lifespan="off",
                 server_header=False,
                 timeout_graceful_shutdown=FAREWELL_SECS,

@@ -97,7 +97,7 @@ SAYS = {
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page__on_a_live_chain__says_it_to_everybody(chromium, site, system, name):
-    """Complete, without complaints, without barriers, and nothing leaves the machine."""
+    """Complete, without barriers, nothing leaves the machine, and it fits on a phone."""
     for scheme in ("light", "dark"):
         with window(chromium, color_scheme=scheme) as shown:
             shown.page.goto(site + paths(site, system)[name])
@@ -105,14 +105,10 @@ def test_page__on_a_live_chain__says_it_to_everybody(chromium, site, system, nam
             assert shown.barriers() == []
             assert shown.complaints == []
             assert shown.foreign(site) == []
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_page__on_a_phone__fits(chromium, site, system, name):
-    with window(chromium, viewport=PHONE, is_mobile=True, has_touch=True) as shown:
-        shown.page.goto(site + paths(site, system)[name])
-        assert not shown.overflows()
-        assert shown.page.locator("nav a").first.is_visible()
+            if scheme == "light":
+                shown.page.set_viewport_size(PHONE)
+                assert not shown.overflows()
+                assert shown.page.locator("nav a").first.is_visible()
 
 
 def test_overview__somebody_deposits__arrives_without_a_reload(chromium, site, system):
@@ -218,7 +214,6 @@ def test_crowd__200_vaults__usable(chromium, crowd):
         assert page.locator("#vault-rows tr:visible").count() == 33  # every sixth
         page.fill("#filter", "")
         assert page.locator("#vault-rows tr:visible").count() == 200
-        assert shown.barriers() == []
     with window(chromium, viewport=PHONE) as shown:
         shown.page.goto(url)
         assert not shown.overflows()

@@ -80,6 +80,17 @@ def test_build__broken_links__each_is_an_error(tmp_path):
         assert link.rpartition("(")[2].rstrip(")") in done.stderr, link
 
 
+def test_build__with_a_runbook__it_is_in_the_navigation(tmp_path):
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    (tmp_path / "docs" / "runbook.md").write_text("# Runbook\n\n[back](index.md)\n")
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    config = tmp_path / "mkdocs.yml"
+    config.write_text(text.replace("scripts/docs.py", str(ROOT / "scripts" / "docs.py")))
+    done = build(config, tmp_path / "site")
+    assert done.returncode == 0, done.stderr
+    assert 'href="runbook.html"' in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+
+
 def test_contracts__each_with_its_functions_and_how_it_is_stopped():
     page = contracts_page()
     for path in (ROOT / "contracts").glob("*.vy"):
