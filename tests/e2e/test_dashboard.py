@@ -42,18 +42,22 @@ def system(tmp_path_factory, chromium):
     """A deployed system with a deposit, hedged by the keeper's own command; undone by the end."""
     from brownie import network
 
+    from scripts import redeem
     from scripts.deposit import deposit
 
     folder = tmp_path_factory.mktemp("dashboard")
     with deployed("anvil", folder) as world, Proxy(world.node.url) as proxy:
         network.main.gas_buffer(1.5)
         world.refresh()
+        vault = world.at("HedgeVault")
         deposit(world.deployment, world.account(DEPOSITOR), 50 * ETHER)
         desk = Desk(world, folder, proxy.url)
         desk.write(proxy.url, deployment=True)
         for _ in range(2):
             done = desk("once", "--live")
             assert done.returncode == 0, done.stderr
+        depositor = world.account(DEPOSITOR)
+        redeem.request(world.deployment, depositor, int(vault.balanceOf(depositor)) // 10)
         yield world, desk, proxy
 
 
@@ -88,7 +92,7 @@ SAYS = {
     "decisions": "Rebalance",
     "decision": "The chain carried out exactly this plan: the hashes are equal.",
     "depositors": "Address",
-    "depositor": "What leaving would bring now",
+    "depositor": "first in line",
     "venues": "1 vault",
     "venue": "Accounts, the riskiest first",
     "keeper": "ended well",
@@ -180,6 +184,15 @@ def test_depositor__by_the_form__without_scripts(chromium, site, system):
         page.fill("#address", world.account(DEPOSITOR).address)
         page.locator("main button").click()
         assert "What is owned" in page.inner_text("main")
+
+
+def test_depositor__in_the_queue__keeps_what_it_cost(chromium, site, system):
+    """Nine tenths in hand and one in the queue are one deposit of 50."""
+    with window(chromium) as shown:
+        shown.page.goto(site + paths(site, system)["depositor"])
+        said = " ".join(shown.page.inner_text("main").replace("\u00a0", " ").split())
+        assert "Cost 125,000.00 tUSDC 50.0000 tETH at 2,500.00 tUSDC" in said
+        assert "number 0" in said
 
 
 def test_host__another_name__refused_by_the_real_server(site):
