@@ -31,7 +31,7 @@ UV := $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 
 # --node 'value' for NODE=value, if it was given.
 given = $(if $($1),--$(shell echo $1 | tr A-Z a-z) '$($1)')
 
-.PHONY: help install demo test lint format bench lock clean distclean
+.PHONY: help install demo test lint format bench docs lock clean distclean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -39,8 +39,8 @@ help: ## List the targets.
 install: $(STAMPS)/compiled ## Install everything and compile the contracts.
 	@:
 
-demo: install ## Run the demo: NODE=anvil|ganache HOURS= SEED= DATA=file.csv FROM= TO=
-	@$(BIN)/python -m scripts.demo $(foreach option,NODE HOURS SEED DATA FROM TO,$(call given,$(option)))
+demo: install ## Run the demo: NODE=anvil|ganache HOURS= SEED= DATA=file.csv FROM= TO= LIVE=1
+	@$(BIN)/python -m scripts.demo $(foreach option,NODE HOURS SEED DATA FROM TO,$(call given,$(option))) $(if $(LIVE),--live)
 
 test: install lint ## Run all that CI runs: lint, types, all tests.
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
@@ -59,6 +59,9 @@ format: $(STAMPS)/python ## Format Python and Vyper.
 
 bench: install ## Measure; prints figures, asserts nothing on time.
 	@$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' -o norecursedirs= tests/bench $(ARGS)
+
+docs: $(STAMPS)/python ## Build the documentation into build/docs, with its plots and references.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict # quiet would hide warnings from strict
 
 lock: $(VENV)/lock/bin/uv ## Resolve the lock files anew (UPGRADE=1 takes new versions).
 	@$(UV) $(if $(UPGRADE),--upgrade) pyproject.toml --extra dev -o requirements.lock

@@ -131,6 +131,10 @@ class Chain:
         """Return how many HTTP requests were made to each node."""
         return self._pool.requests.copy()
 
+    def nodes(self) -> dict[str, str]:
+        """Return what is wrong with each node that is read from; empty for one that is well."""
+        return {e.place: str(e.fault) if e.fault else "" for e in self._pool.endpoints}
+
     @property
     def faults(self) -> Counter[str]:
         """Return how many faults there were of each class, of nodes and of what we asked of all."""

@@ -20,7 +20,6 @@ from typing import Annotated, Any, Final
 import structlog
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from keeper import __version__, backtest_command, ratio_command
 from keeper.alerts import ALERTS, Message, Stage
@@ -40,7 +39,6 @@ from keeper.lease import Lease, held
 from keeper.plan import plan_hash
 from keeper.redaction import Redactor
 from keeper.remote_signer import RemoteSigner
-from keeper.risk import VenueRisk, assess
 from keeper.rpc import secrets_of
 from keeper.runner import Keeper, outcome_words
 from keeper.sending import Fees, Orders
@@ -51,7 +49,7 @@ from keeper.signer import (
     signer_from_key,
     signer_from_keystore,
 )
-from keeper.snapshot import Address, Snapshot
+from keeper.snapshot import Address
 from keeper.strategy import Rebalance, decide
 from keeper.template import template
 from keeper.watch import Watch, alert_urls, targets
@@ -161,17 +159,21 @@ def once(config: ConfigPath = DEFAULT_CONFIG, live: Live = False) -> None:
 
 
 @app.command()
-def status(config: ConfigPath = DEFAULT_CONFIG) -> None:
+def status(
+    config: ConfigPath = DEFAULT_CONFIG,
+    watch: Annotated[bool, typer.Option("--watch", help="Again and again, until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, max=3_600, help="Seconds between looks.")] = 2.0,
+) -> None:
     """Show the vaults as they are on the chain now."""
+    from keeper import terminal  # noqa: PLC0415 - no part of the keeper's run
+
     with _one_line():
-        settings = load_config(config)
-        deadline = Deadline(settings.jobs.tick_deadline_secs)
-        with closing(_chain(settings)) as chain:
-            reading = chain.read(settings.vaults, None, [], deadline)
-        console = Console()
-        console.print(f"block {reading.block.number}, time {reading.block.at}", highlight=False)
-        for snapshot in reading.snapshots:
-            console.print(_status_table(snapshot))
+        settings, console = load_config(config), Console(highlight=False)
+        with closing(terminal.eye(_chain(settings), settings)) as eye:
+            if watch:
+                terminal.watch(eye.glance, every, console)
+            else:
+                terminal.show(eye.look_hard(), console)
 
 
 @app.command()
@@ -279,6 +281,27 @@ def report(
         settings = load_config(config)
         for found in _evidence(settings, first_block):
             typer.echo(f"Written: {found.write(folder / found.vault)}")
+
+
+@app.command()
+def dashboard(
+    config: ConfigPath = DEFAULT_CONFIG,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any free one.")] = 8800,
+    name: Annotated[
+        list[str] | None, typer.Option(help="A host name under which it is asked for, too.")
+    ] = None,
+    every: Annotated[float, typer.Option(min=0.1, max=3_600, help="Seconds between looks.")] = 2.0,
+) -> None:
+    """Show vaults, decisions, venues and the keeper in a browser. Only reads, needs no key."""
+    from keeper.web.command import serve  # noqa: PLC0415 - no part of the keeper's run
+
+    with _one_line():
+        settings = load_config(config)
+        serve(
+            settings, _node(settings), host=host, port=port, names=name or (), every_secs=every,
+            announce=lambda where: typer.echo(f"Dashboard: {where} (Ctrl-C ends it)"),
+        )  # fmt: skip
 
 
 # Building blocks
@@ -402,9 +425,7 @@ def _password(section: SignerSection, keystore: Path, folder: Path) -> str:
 
 def _journal(settings: Config) -> Journal:
     """Return the journal that a keeper has written."""
-    if isinstance(settings.journal, Path) and not settings.journal.exists():
-        raise ConfigInvalid(f"journal.path: there is no journal at {settings.journal}")
-    return Journal(settings.journal, settings.chain.chain_id)
+    return Journal.existing(settings.journal, settings.chain.chain_id)
 
 
 def _evidence(settings: Config, first_block: int | None) -> list[VaultEvidence]:
@@ -536,51 +557,6 @@ def _logger(config: Config, hide: Redactor) -> Any:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
     return structlog.get_logger("keeper")
-
-
-def _status_table(snapshot: Snapshot) -> Table:
-    vault = snapshot.vault
-    table = Table(title=f"vault {vault.vault}", title_justify="left", show_header=False, box=None)
-    price = f"{vault.price_wad / 1e18:,.6f}"
-    table.add_row("price", price if vault.price_ok else f"{price} (bad: {vault.price_reason})")
-    if vault.price_wad == 0:
-        return table
-    risk = assess(vault)
-    assets, quote = 10**vault.asset_decimals, 10**vault.quote_decimals
-    rows = [
-        ("NAV", f"{risk.nav / quote:,.2f} quote"),
-        ("equity", f"{risk.equity / assets:,.6f} assets"),
-        ("idle", f"{vault.idle_assets / assets:,.6f} assets"),
-        ("idle quote", f"{vault.state.idle_quote / quote:,.2f} quote"),
-        ("delta", f"{risk.delta / assets:,.6f} assets"),
-        ("exposure", f"{_bps(risk.exposure_bps)}, target {_bps(risk.target_exposure_bps)}"),
-        ("drift", _bps(risk.drift_bps)),
-        ("inner band", _bps(vault.limits.inner_band_bps)),
-        ("urgent band", _bps(vault.limits.urgent_band_bps)),
-    ]  # fmt: skip
-    for venue in risk.venues:
-        rows += _venue_rows(venue, assets)
-    for name, value in rows:
-        table.add_row(name, value)
-    return table
-
-
-def _venue_rows(venue: VenueRisk, unit: int) -> list[tuple[str, str]]:
-    ratio, liquidation = venue.margin_ratio_bps, venue.liquidation_price_wad
-    margin = "no position" if ratio is None else f"{ratio / 10_000:.2f} x maintenance"
-    price = "at no price"
-    if liquidation is not None:
-        price = f"{liquidation / 1e18:,.2f}, {_bps(venue.distance_bps)} away"
-    return [
-        (f"venue {venue.venue[:10]}", f"{venue.delta / unit:,.6f} assets"),
-        ("  basis", f"{venue.basis_bps} bps, funding {_bps(venue.funding_year_bps)} a year"),
-        ("  margin", margin),
-        ("  liquidation", price),
-    ]
-
-
-def _bps(value: int | None) -> str:
-    return "none" if value is None else f"{value / 100:.2f} %"
 
 
 def _explain(row: DecisionRow) -> bool:

@@ -73,7 +73,7 @@ def _of_vault(
     views = [(vault.asset, SYMBOL), (vault.quote, SYMBOL), (vault.vault, QUEUE)]
     calls = [("eth_call", [{"to": to, "data": view}, "latest"]) for to, view in views]
     *symbols, queue = chain.batch(calls)
-    asset, quote = (_symbol(answer) for answer in symbols)
+    asset, quote = (symbol_of(answer) for answer in symbols)
     system = System(vault=vault.vault, book=vault.book, queue=_address(queue), venues=venues)
     return VaultEvidence(
         vault=vault.vault,
@@ -98,7 +98,7 @@ def _address(answer: object) -> str:
         raise CorruptAnswer("the vault does not name its queue") from None
 
 
-def _symbol(answer: object) -> str:
+def symbol_of(answer: object) -> str:
     """Return a token's symbol, or a plain word when it gives none."""
     if not isinstance(answer, str):
         return "token"

@@ -14,10 +14,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import sqlalchemy as sa
 from eth_utils.crypto import keccak
+from sqlalchemy.engine import URL
 
 from keeper import tables
 from keeper.chain import Envelope, Signed
@@ -87,6 +88,20 @@ class Journal:
         except KeeperError:
             self.close()
             raise
+
+    @classmethod
+    def existing(cls, place: Path | URL, chain_id: int) -> Self:
+        """
+        Open a journal that a keeper has written.
+
+        Raises
+        ------
+        ConfigInvalid
+            If there is no such file.
+        """
+        if isinstance(place, Path) and not place.exists():
+            raise ConfigInvalid(f"journal.path: there is no journal at {place}: no keeper has run")
+        return cls(place, chain_id)
 
     def close(self) -> None:
         """Close the database."""

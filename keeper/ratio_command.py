@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from keeper.config import load_config
-from keeper.errors import ConfigInvalid, Fault
+from keeper.errors import Fault
 from keeper.journal import Journal
 from keeper.ratio_words import ratio_lines
 
@@ -25,11 +25,9 @@ def ratio(
 ) -> None:
     """Print the hedge ratio that each strategy asks for, and the owner's call to set it."""
     settings = load_config(config)
-    if not settings.journal_path.exists():
-        raise ConfigInvalid(f"journal.path: there is no journal at {settings.journal_path}")
-    with closing(Journal(settings.journal_path, settings.chain.chain_id)) as journal:
+    with closing(Journal.existing(settings.journal, settings.chain.chain_id)) as journal:
         found = journal.find_decisions(decision)
     if not found:
-        raise Fault(f"no decision {decision} in {settings.journal_path}")
+        raise Fault(f"no decision {decision} in {journal.place}")
     row = found[-1]
     typer.echo("\n".join(ratio_lines(row.snapshot, row.memory_after.outlook, settings.policy)))

@@ -93,7 +93,7 @@ def fetch_events(
         end = min(start + BLOCKS_A_QUERY - 1, last_block)
         query = {"address": list(contracts), "fromBlock": hex(start), "toBlock": hex(end), **wanted}
         calls.append(("eth_getLogs", [query]))
-    logs = [_log(found) for answer in in_batches(batch, calls) for found in answer or ()]
+    logs = [log_of(found) for answer in in_batches(batch, calls) for found in answer or ()]
     return decode_logs(logs, contracts)
 
 
@@ -122,7 +122,8 @@ def _answers(answers: list[Any]) -> list[Any]:
     return answers
 
 
-def _log(found: dict[str, Any]) -> Log:
+def log_of(found: dict[str, Any]) -> Log:
+    """Return a log as a node gives it."""
     try:
         return Log(
             address=str(found["address"]).lower(),

@@ -73,7 +73,14 @@ def _run(
 
     console.print(title, soft_wrap=True)
     try:
-        run = Run(hours=hours, title=title, folder=folder, node=options.node, seed=options.seed)
+        run = Run(
+            hours=hours,
+            title=title,
+            folder=folder,
+            node=options.node,
+            seed=options.seed,
+            live=options.live,
+        )
         return run_demo(run, console)
     except FAULTS as error:
         return _fail(str(error))
@@ -130,6 +137,7 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--from", dest="first", type=_day, metavar="DAY", help="YYYY-MM-DD, UTC")
     parser.add_argument("--to", dest="last", type=_day, metavar="DAY", help="with all of its hours")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: build/demo/<time>")
+    parser.add_argument("--live", action="store_true", help="show it in a browser while it runs")
     return parser.parse_args(words)
 
 

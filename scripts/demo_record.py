@@ -20,6 +20,7 @@ class Run:
     folder: Path
     node: NodeKind
     seed: int
+    live: bool = False  # people look on by the dashboard
     residuals: list[float] = field(default_factory=list)  # basis that was not followed
     refused: list[str] = field(default_factory=list)  # of the market's own transactions
     flows: list[str] = field(default_factory=list)

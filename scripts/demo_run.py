@@ -23,7 +23,8 @@ from scripts.accounts import SignerError, signer
 from scripts.amounts import AmountError
 from scripts.calls import RefusedError, ScriptError
 from scripts.connection import connected
-from scripts.demo_audit import conclude
+from scripts.demo_audit import Conclusion, conclude
+from scripts.demo_dashboard import Spectators, offer
 from scripts.demo_flows import Depositors, plan_flows
 from scripts.demo_keeper import KeeperProcess, Setup
 from scripts.demo_record import Run
@@ -47,14 +48,22 @@ KILL_WINDOW: Final = 4.0  # seconds to catch the keeper with a transaction under
 def run_demo(run: Run, console: Console) -> int:
     """Run it, print the table, write the report and return the exit code."""
     started = time.monotonic()
-    with _node(run, console) as node:
+    with _node(run, console) as node, Spectators(console, live=run.live) as spectators:
         deployment = _deploy(run.folder)
         ready = time.monotonic()
-        keeper = _play(run, node, deployment, console)
+        keeper = _play(run, node, deployment, console, spectators)
         conclusion = conclude(run, node, deployment, keeper)
-    took = (
-        f"{time.monotonic() - started:.0f} s, {ready - started:.0f} s of it to compile and deploy"
-    )
+        took = time.monotonic() - started
+        words = f"{took:.0f} s, {ready - started:.0f} s of it to compile and deploy"
+        _tell(run, conclusion, words, console)
+        if not run.live:
+            console.print(f"dashboard: {offer(keeper.config_path)}", soft_wrap=True)
+        spectators.dismiss()
+    return 1 if conclusion.failures else 0
+
+
+def _tell(run: Run, conclusion: Conclusion, took: str, console: Console) -> None:
+    """Print the table and write the report."""
     facts = [*conclusion.facts, ("wall-clock time", took)]
     report = conclusion.write(facts, run.folder)
     table = Table(show_header=False, box=None, padding=(0, 2))
@@ -66,7 +75,6 @@ def run_demo(run: Run, console: Console) -> int:
     console.print(f"report: {report}", soft_wrap=True)
     for failure in conclusion.failures:
         console.print(f"FAILED: {failure}", style="bold red", markup=False, soft_wrap=True)
-    return 1 if conclusion.failures else 0
 
 
 @contextlib.contextmanager
@@ -91,7 +99,9 @@ def _deploy(folder: Path) -> Deployment:
     return deployment
 
 
-def _play(run: Run, node: LocalNode, deployment: Deployment, console: Console) -> KeeperProcess:
+def _play(
+    run: Run, node: LocalNode, deployment: Deployment, console: Console, spectators: Spectators
+) -> KeeperProcess:
     """Replay all hours with the keeper at work, and return the keeper, stopped."""
     market = Market(deployment, signer("trader"), run.seed)
     market.prepare()
@@ -108,8 +118,10 @@ def _play(run: Run, node: LocalNode, deployment: Deployment, console: Console) -
     )
     try:
         keeper.start()
+        spectators.invite(keeper.config_path)
         for i in _progress(run, console):
             _hour(run, i, market, depositors, keeper, lambda: _head(node))
+            spectators.pace()
         run.unserved = [str(flow) for flow in depositors.pending]
         run.keeper_exit = keeper.stop()
     finally:

@@ -102,7 +102,8 @@ def _request(deployment: Deployment, account: Any, amount: str) -> None:
     print(
         f"\n{account} gives up  {show(shares, decimals)} shares\n"
         f"and receives  {_assets(deployment, worth)} when the request is filled, or less: no less "
-        f"than {_assets(deployment, least(worth))}"
+        f"than {_assets(deployment, least(worth))}\n"
+        f"{queue_ahead(deployment)}"
     )
     confirm(f"approve and request to redeem {show(shares, decimals)} shares of {account}")
     request(deployment, account, shares)
@@ -224,6 +225,20 @@ def waiting(deployment: Deployment, account: Any) -> list[Waiting]:
             )
         ahead, ahead_shares = ahead + 1, ahead_shares + int(shares)
     return found
+
+
+def queue_ahead(deployment: Deployment) -> str:
+    """Return how long a request made now would wait, and behind what."""
+    queue, vault = _queue(deployment), contract(deployment, "HedgeVault")
+    numbers = range(int(queue.first()), int(queue.count()))
+    ahead = sum(int(queue.request_of(number)[1]) != 0 for number in numbers)
+    worth = int(vault.convertToAssets(int(queue.pending_shares())))
+    many = "1 request" if ahead == 1 else f"{ahead} requests"
+    line = f"behind {many} worth {_assets(deployment, worth)}" if ahead else "first"
+    return (
+        f"It waits {int(queue.DELAY()):,} seconds and for the price after them, {line}; liquid "
+        f"now are {_assets(deployment, int(vault.idle_assets()))}, the rest comes from margin."
+    )
 
 
 def lines(deployment: Deployment, account: Any) -> list[str]:

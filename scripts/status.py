@@ -19,6 +19,7 @@ from brownie import web3
 from keeper.risk import Risk, VenueRisk, assess
 from keeper.snapshot import Address, Market, VaultSnapshot, decode_vault, split_page
 from keeper.units import BPS, WAD
+from keeper.words import remarks
 from scripts import accounts
 from scripts.amounts import show, show_bps
 from scripts.calls import contract, current, for_people, quiet
@@ -61,6 +62,7 @@ def lines(vault: VaultSnapshot, now: int) -> list[str]:
     if vault.price_wad == 0:
         return [*out, "               without any price nothing else can be said"]
     risk = assess(vault)
+    out += [f"State          {said.words}" for said in remarks(vault, risk, now)]
     out += _vault_lines(vault, risk)
     for venue, figures in zip(vault.venues, risk.venues, strict=True):
         out += _venue_lines(vault, figures, venue.market)

@@ -117,7 +117,8 @@ def check(deployment: Deployment, account: Any, assets: int | None) -> None:
     if assets is not None and assets > most:
         raise ScriptError(
             f"{account} can withdraw at most {asset.show(most)} now: that is what "
-            "his shares are worth after charges, or what is not needed as margin"
+            "his shares are worth after charges, or what is not needed as margin; "
+            "`brownie run redeem main request` queues the rest"
         )
 
 

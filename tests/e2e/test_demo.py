@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 
 ROOT = Path(__file__).parents[2]
 HOURS = 8
@@ -41,6 +42,7 @@ def test_demo__short__ends_hedged_proven_and_reported(node, tmp_path):
         "state and audit head",
         "restarted; exit code 0",
         "8/8 hours",
+        f"hedgevault dashboard --config {tmp_path / 'run' / 'hedgevault.toml'}",
     ):
         assert " ".join(row.split()) in " ".join(table.split()), row
     folder = tmp_path / "run"
@@ -127,6 +129,36 @@ def test_demo__interrupted__leaves_no_process_behind(tmp_path):
     while any(_alive(pid) for pid in children) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not [pid for pid in children if _alive(pid)]
+
+
+def test_demo__live__shown_while_it_runs_and_until_ctrl_c(tmp_path):
+    command = [sys.executable, "-m", "scripts.demo", "--live", "--hours", str(HOURS)]
+    demo = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "run")],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        where = _line_with("dashboard: http", demo).split()[-1]
+        assert "Hedge vault" in requests.get(where, timeout=10).text
+        _line_with("until Ctrl-C", demo)
+        page = requests.get(where, timeout=10).text
+        assert "Live" in page
+        assert "In order" in page
+        demo.send_signal(signal.SIGINT)
+        said, errors = demo.communicate(timeout=60)
+    finally:
+        demo.kill()
+        demo.communicate()
+    assert demo.returncode == 0, said + errors
+    with pytest.raises(requests.ConnectionError):
+        requests.get(where, timeout=5)
+
+
+def _line_with(words, demo):
+    for line in demo.stdout:
+        if words in line:
+            return line
+    raise AssertionError(f"never said {words!r}: {demo.stderr.read()}")
 
 
 def _wait_for(there, demo):

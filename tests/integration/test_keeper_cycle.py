@@ -186,7 +186,7 @@ def test_audit_and_report__after_a_hedge(desk, world):
 def test_status__shows_the_vault(desk, world):
     result = desk("status")
     assert result.returncode == 0
-    assert "50.000000 assets" in result.stdout
+    assert "50.0000 tETH" in result.stdout
     assert "100.00 %" in result.stdout
 
 

@@ -47,6 +47,8 @@ def test_redeem__request_to_claim__all_of_it(world, capsys):
     assert "Requested." in said(capsys, "request", "1", str(OTHER))
     out = said(capsys, "request", "all")
     assert "or less: no less than 19." in out
+    assert "It waits 3,600 seconds and for the price after them, behind 1 request worth 1.0" in out
+    assert "liquid now are 10 tETH, the rest comes from margin." in out
     assert "not due for another 3,60" in out
     assert "1 before it, worth 1.0" in out
     assert vault.balanceOf(depositor) == 0

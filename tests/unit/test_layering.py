@@ -39,6 +39,9 @@ CORE = [
     *(KEEPER / f"{name}.py" for name in ORDER),
     *sorted(KEEPER.glob("simulation/model*.py")),
     *sorted(KEEPER.glob("simulation/model*/**/*.py")),
+    KEEPER / "words.py",
+    KEEPER / "web" / "seen.py",
+    *sorted(KEEPER.glob("web/view/*.py")),
 ]
 
 IMPURE_MODULES = {

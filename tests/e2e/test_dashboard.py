@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: MIT
+"""The dashboard as people use it: a real browser over a real chain with a keeper at work."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import requests
+
+from tests.browser import PHONE, browser, window
+from tests.dashboard_world import HOSTILE, World, many, served, state_of, write_long_history
+from tests.keeper_node import Desk, Proxy
+from tests.keeper_world import VAULT, VENUE
+from tests.script_world import ETHER, deployed
+
+pytestmark = [pytest.mark.node, pytest.mark.slow]
+
+DEPOSITOR = 5
+START_SECS = 20.0
+PAGES = (
+    "overview",
+    "vault",
+    "decisions",
+    "decision",
+    "depositors",
+    "depositor",
+    "venues",
+    "venue",
+    "keeper",
+)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory, chromium):
+    """A deployed system with a deposit, hedged by the keeper's own command; undone by the end."""
+    from brownie import network
+
+    from scripts import redeem
+    from scripts.deposit import deposit
+
+    folder = tmp_path_factory.mktemp("dashboard")
+    with deployed("anvil", folder) as world, Proxy(world.node.url) as proxy:
+        network.main.gas_buffer(1.5)
+        world.refresh()
+        vault = world.at("HedgeVault")
+        deposit(world.deployment, world.account(DEPOSITOR), 50 * ETHER)
+        desk = Desk(world, folder, proxy.url)
+        desk.write(proxy.url, deployment=True)
+        for _ in range(2):
+            done = desk("once", "--live")
+            assert done.returncode == 0, done.stderr
+        depositor = world.account(DEPOSITOR)
+        redeem.request(world.deployment, depositor, int(vault.balanceOf(depositor)) // 10)
+        yield world, desk, proxy
+
+
+@pytest.fixture(scope="module")
+def site(system):
+    """The dashboard, started by its command."""
+    _, desk, _ = system
+    with desk.started("dashboard", "--port", "0", "--every", "0.2") as process:
+        line = process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:\d+", line)
+        assert found, line + process.stderr.read()
+        yield found.group()
+        process.terminate()
+        _, errors = process.communicate(timeout=10)
+        assert (process.returncode, errors) == (0, "")
+
+
+def paths(site, system) -> dict[str, str]:
+    world, _, _ = system
+    at = {name: world.at(name).address.lower() for name in ("HedgeVault", "PerpVenue")}
+    return {
+        "overview": "/", "vault": f"/vaults/{at['HedgeVault']}", "decisions": "/decisions",
+        "decision": "/decisions/1", "depositors": "/depositors",
+        "depositor": f"/depositors/{world.account(DEPOSITOR).address}",
+        "venues": "/venues", "venue": f"/venues/{at['PerpVenue']}", "keeper": "/keeper",
+    }  # fmt: skip
+
+
+SAYS = {
+    "overview": "In order",
+    "vault": "Hedged: exposure is",
+    "decisions": "Rebalance",
+    "decision": "The chain carried out exactly this plan: the hashes are equal.",
+    "depositors": "Address",
+    "depositor": "first in line",
+    "venues": "1 vault",
+    "venue": "Accounts, the riskiest first",
+    "keeper": "ended well",
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page__on_a_live_chain__says_it_to_everybody(chromium, site, system, name):
+    """Complete, without barriers, nothing leaves the machine, and it fits on a phone."""
+    for scheme in ("light", "dark"):
+        with window(chromium, color_scheme=scheme) as shown:
+            shown.page.goto(site + paths(site, system)[name])
+            assert SAYS[name] in shown.page.inner_text("main").replace("\u00a0", " ")
+            assert shown.barriers() == []
+            assert shown.complaints == []
+            assert shown.foreign(site) == []
+            if scheme == "light":
+                shown.page.set_viewport_size(PHONE)
+                assert not shown.overflows()
+                assert shown.page.locator("nav a").first.is_visible()
+
+
+def test_overview__somebody_deposits__arrives_without_a_reload(chromium, site, system):
+    from scripts.deposit import deposit
+
+    world, _, _ = system
+    with window(chromium) as shown:
+        page = shown.page
+        page.goto(site)
+        page.evaluate("window.kept = 1")
+        before = page.locator("#totals .big").first.inner_text()
+        deposit(world.deployment, world.account(DEPOSITOR), 2 * ETHER)
+        page.wait_for_function(
+            "before => document.querySelector('#totals .big').innerText !== before", arg=before
+        )
+        assert page.evaluate("window.kept") == 1
+
+
+def test_node__does_not_answer__shown_as_such_until_it_does(chromium, site, system):
+    _, _, proxy = system
+    with window(chromium) as shown:
+        page = shown.page
+        page.goto(site)
+        assert "Live" in page.locator("#state").inner_text()
+        proxy.meddle = lambda methods: "drop"
+        try:
+            page.wait_for_selector("#state >> text=Chain not readable")
+            assert "Shown is what was read" in page.locator("#notices").inner_text()
+            assert page.locator("#totals .big").count() == 3  # what was read stays
+        finally:
+            proxy.meddle = lambda methods: None
+        page.wait_for_selector("#state >> text=Live")
+        assert shown.foreign(site) == []
+
+
+def test_vault__charts_are_drawn_and_read_by_keys(chromium, site, system):
+    with window(chromium) as shown:
+        page = shown.page
+        page.goto(site + paths(site, system)["vault"])
+        assert page.locator(".plot canvas").count() == 6
+        page.locator(".plot").first.focus()
+        page.keyboard.press("End")
+        page.wait_for_function("() => document.querySelector('.legend output').textContent !== ''")
+        assert "UTC" in page.locator(".plot").first.get_attribute("data-when")
+
+
+def test_keyboard__reaches_the_content_and_the_colours(chromium, site):
+    with window(chromium, color_scheme="light") as shown:
+        page = shown.page
+        page.goto(site)
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+        page.keyboard.press("Enter")
+        assert page.evaluate("location.hash") == "#main"
+        light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        page.locator("#theme").focus()
+        page.keyboard.press("Enter")  # light
+        page.keyboard.press("Enter")  # dark
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+        page.reload()
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_depositor__by_the_form__without_scripts(chromium, site, system):
+    world, _, _ = system
+    with window(chromium, java_script_enabled=False) as shown:
+        page = shown.page
+        page.goto(f"{site}/depositors")
+        page.fill("#address", world.account(DEPOSITOR).address)
+        page.locator("main button").click()
+        assert "What is owned" in page.inner_text("main")
+
+
+def test_depositor__in_the_queue__keeps_what_it_cost(chromium, site, system):
+    """Nine tenths in hand and one in the queue are one deposit of 50."""
+    with window(chromium) as shown:
+        shown.page.goto(site + paths(site, system)["depositor"])
+        said = " ".join(shown.page.inner_text("main").replace("\u00a0", " ").split())
+        assert "Cost 125,000.00 tUSDC 50.0000 tETH at 2,500.00 tUSDC" in said
+        assert "number 0" in said
+
+
+def test_host__another_name__refused_by_the_real_server(site):
+    answer = requests.get(site, headers={"Host": "rebound.example:80"}, timeout=5)
+    assert answer.status_code == 421
+
+
+# Where a scripted node is enough
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory):
+    """200 vaults, and 10,000 decisions about one of them."""
+    states = many(200)
+    world = World(tmp_path_factory.mktemp("crowd"), states)
+    journal = world.journal()
+    vaults = [states[0].vault.vault]
+    write_long_history(journal, 500, 20, vaults[0])
+    journal.close()
+    with served(world.config_path, every_secs=1.0) as url:
+        yield url, vaults[0]
+    world.close()
+
+
+def test_crowd__200_vaults__usable(chromium, crowd):
+    url, _ = crowd
+    with window(chromium) as shown:
+        page = shown.page
+        page.goto(url)
+        assert page.locator("#vault-rows tr").count() == 200
+        page.fill("#filter", "urgent band of 10.00")
+        assert page.locator("#vault-rows tr:visible").count() == 33  # every sixth
+        page.fill("#filter", "")
+        assert page.locator("#vault-rows tr:visible").count() == 200
+    with window(chromium, viewport=PHONE) as shown:
+        shown.page.goto(url)
+        assert not shown.overflows()
+
+
+def test_crowd__10_000_decisions__a_page_at_a_time(chromium, crowd):
+    url, vault = crowd
+    with window(chromium) as shown:
+        page = shown.page
+        page.goto(f"{url}/decisions?kind=acted")
+        assert page.locator("tbody tr").count() == 50
+        first = page.locator("tbody tr a").first.inner_text()
+        page.click("#older")
+        assert page.locator("tbody tr").count() == 50
+        assert page.locator("tbody tr a").first.inner_text() != first
+        page.goto(f"{url}/decisions?kind=all")
+        assert page.locator("text=times in a row").count() >= 2
+        page.goto(f"{url}/vaults/{vault}")
+        assert page.locator(".plot canvas").count() == 6
+
+
+def test_texts_of_the_chain__hostile__harmless(chromium, tmp_path):
+    world = World(tmp_path, [state_of(price_ok=False, price_reason="<script>pwned=1</script>")])
+    world.symbols = (HOSTILE, "<b>$")
+    try:
+        with served(world.config_path) as url, window(chromium) as shown:
+            for path in ("/", f"/vaults/{VAULT}", f"/venues/{VENUE}"):
+                shown.page.goto(url + path)
+                assert shown.page.evaluate("window.pwned") is None
+                assert shown.page.locator("main script:not([type='application/json'])").count() == 0
+            assert "<script>" in shown.page.inner_text("main")  # as text
+    finally:
+        world.close()
+
+
+def test_server__goes_away__the_page_says_so(chromium, tmp_path):
+    world = World(tmp_path)
+    try:
+        with window(chromium) as shown:
+            with served(world.config_path) as url:
+                shown.page.goto(url)
+                assert shown.page.locator("#cut-off").is_hidden()
+                shown.page.wait_for_timeout(300)
+            shown.page.wait_for_selector("#cut-off", state="visible")
+    finally:
+        world.close()

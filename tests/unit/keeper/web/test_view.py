@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: MIT
+"""From numbers to what a page shows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from keeper.events import Event, Log
+from keeper.journal import TxState
+from keeper.journal_pages import DecisionHead
+from keeper.risk import assess
+from keeper.snapshot import ZERO_ADDRESS
+from keeper.upkeep import Account, Stage
+from keeper.web.histories import thinned
+from keeper.web.seen import Held, Holding, Request, Seen, Source
+from keeper.web.view.charts import charts, columns, point_of, table
+from keeper.web.view.decisions import decision_lines
+from keeper.web.view.depositor import basis_of, position
+from keeper.web.view.frame import status
+from keeper.web.view.health import own_words
+from keeper.web.view.overview import gauge, overview
+from keeper.web.view.venue import accounts_part
+from keeper.words import Level, tokens_of
+from tests.dashboard_world import many, state_of
+from tests.keeper_world import BOOK, ETHER, NOW, VAULT, address
+from tests.upkeep_world import venue as venue_read
+
+OWNER, QUEUE, OTHER = address(77), address(78), address(79)
+
+
+def held(state):
+    return Held(snapshot=state, risk=assess(state.vault))
+
+
+def seen(*states, **fields):
+    vaults = {state.vault.vault: held(state) for state in states}
+    block = states[0].block if states else None
+    standard = {"chain_fault": "", "source": Source.CHAIN, "now": NOW, "vaults": vaults}
+    return Seen(**(standard | {"block": block} | fields))
+
+
+def event(contract, name, **fields):
+    log = Log(address=VAULT, topics=(), data=b"", block=1, index=0, tx_hash="0x")
+    return Event(contract=contract, name=name, fields=fields, log=log)
+
+
+def flow(account, assets, shares, price=2_000):
+    return event(
+        "HedgeVault", "FlowPriced",
+        account=account, assets=assets, shares=shares, price_wad=price * ETHER,
+    )  # fmt: skip
+
+
+def transfer(sender, receiver, value):
+    return event("HedgeVault", "Transfer", sender=sender, receiver=receiver, value=value)
+
+
+def test_status__each_source__says_how_fresh():
+    state = state_of()
+    assert status(seen(state), 0.0).word == "Live"
+    out = seen(state, chain_fault="no answer", looked_at=100.0)
+    said = status(out, 160.0)
+    assert (said.level, said.word) == (Level.ACT, "Chain not readable")
+    assert said.notices[0].words.endswith("Shown is what was read 60 s ago.")
+    assert status(replace(out, source=Source.JOURNAL), 0.0).word == "From the journal"
+    assert status(Seen(), 0.0).word == "Nothing known"
+
+
+def test_status__no_look_for_too_long__late():
+    fresh = seen(state_of(), looked_at=100.0, due_secs=30.0)
+    assert status(fresh, 130.0).word == "Live"
+    late = status(fresh, 131.0)
+    assert (late.level, late.word) == (Level.WATCH, "Late")
+    assert "The last look was 31 s ago" in late.notices[0].words
+
+
+def test_overview__sorts_by_urgency_and_adds_in_one_token_only():
+    page = overview(seen(*many(6)))
+    assert [row.level for row in page.vaults] == [Level.ACT, Level.WATCH] + 4 * [Level.GOOD]
+    assert {fact.name: fact.value for fact in page.facts}["Vaults in order"] == "4 of 6"
+    # 98 assets at 2,000 each less what the shorts have: equity is the same in all six
+    total = sum(assess(state.vault).nav for state in many(6)) / 10**6
+    assert page.facts[0].value == f"{total:,.2f} quote"
+    other = replace(many(2)[1].vault, quote=address(999))
+    two = overview(seen(many(2)[0], replace(many(2)[1], vault=other)))
+    assert [fact.name for fact in two.facts].count("Net asset value") == 2
+
+
+def test_gauge__beyond_its_ends__stands_at_the_end():
+    vault = state_of().vault  # inner 1 %, urgent 10 %: the gauge reaches 15 % to each side
+    assert gauge(vault, None, 0) is None
+    assert gauge(vault, 0, 0).exposure == 50
+    assert gauge(vault, 9_999, 0).exposure == 100
+    assert gauge(vault, -9_999, 0).exposure == 0
+    middle = gauge(vault, 750, 0)
+    assert middle.exposure == 75
+    assert (middle.urgent_from, middle.urgent_width) == (16.67, 66.66)
+    assert "exposure 7.50 %" in middle.words
+
+
+def head(row, kind="hold", reason="drift 3 bps is inside the band", objection=None):
+    return DecisionHead(
+        id=row, job="tick", vault=VAULT, decision_id="ab", kind=kind, reason=reason,
+        objection=objection, block_number=row, block_at=NOW,
+    )  # fmt: skip
+
+
+def test_decision_lines__equal_calm_ones_in_a_row__are_one():
+    lines = decision_lines(
+        [head(5), head(4, reason="drift 4 bps is inside the band"), head(3, "rebalance"), head(2)],
+        [],
+    )
+    assert [(line.row, line.repeats, line.last) for line in lines] == [
+        (5, 2, 4),
+        (3, 1, 3),
+        (2, 1, 2),
+    ]
+    assert lines[1].outcome == "dry run: not sent"
+
+
+def test_decision_lines__two_plans_of_one_reason__stay_two():
+    lines = decision_lines([head(2, "rebalance", "drift"), head(1, "rebalance", "drift")], [])
+    assert len(lines) == 2
+
+
+def test_decision_lines__objection__is_told():
+    line = decision_lines([head(1, "rebalance", "drift", "the kill switch is set")], [])[0]
+    assert (line.level, line.outcome) == (Level.WATCH, "not sent: the kill switch is set")
+
+
+def test_basis__deposits_exits_and_transfers__average_cost():
+    vault = state_of().vault
+    events = [
+        transfer(ZERO_ADDRESS, OWNER, 100),
+        flow(OWNER, 10 * ETHER, 100, 2_000),  # 20,000 quote
+        flow(OTHER, 50 * ETHER, 500, 2_000),  # somebody else's
+        flow(OWNER, 10 * ETHER, 100, 1_000),  # 10,000 quote
+        flow(OWNER, -5 * ETHER, -50),  # a quarter leaves
+        transfer(OWNER, QUEUE, 50),  # into the queue: still his
+        event("RedemptionQueue", "RedemptionFilled", owner=OWNER, shares=50),  # a third leaves
+    ]
+    basis = basis_of(OWNER, QUEUE, events, vault)
+    assert (basis.shares, basis.gifted) == (100, 0)
+    assert (basis.assets, basis.quote) == (10 * ETHER, 15_000 * 10**6)
+
+
+def test_basis__shares_by_transfer__have_no_known_cost():
+    basis = basis_of(OWNER, QUEUE, [transfer(OTHER, OWNER, 40)], state_of().vault)
+    assert (basis.shares, basis.gifted, basis.quote) == (40, 40, 0)
+    gone = basis_of(
+        OWNER, QUEUE, [transfer(OTHER, OWNER, 40), transfer(OWNER, OTHER, 40)], state_of().vault
+    )
+    assert (gone.shares, gone.gifted) == (0, 0)
+
+
+def holding(**fields):
+    standard = {
+        "owner": OWNER, "queue": QUEUE, "shares": 10**20, "worth_assets": 97 * ETHER,
+        "exit_assets": 96 * ETHER, "max_withdraw": 70 * ETHER, "claim_assets": 0,
+        "requests": (), "requests_in_all": 0, "events": (flow(OWNER, 98 * ETHER, 10**20, 1_000),),
+    }  # fmt: skip
+    return Holding(**(standard | fields))
+
+
+def test_position__says_worth_cost_and_what_leaving_brings():
+    state = state_of()
+    found = position(held(state), holding(), tokens_of(state.vault, "tETH", "tUSDC"), NOW)
+    facts = {fact.name: fact for fact in (*found.facts, *found.exits)}
+    assert facts["Cost"].value == "98,000.00 tUSDC"  # 98 at 1,000
+    assert facts["If simply held"].value == "+98,000.00 tUSDC"  # now at 2,000
+    assert facts["Shares"].note == "100.00 % of the vault"
+    assert facts["Value when leaving"].note == "after a charge of 1.0000 tETH (1.03 %)"
+    # 63 idle, so 7 of the 70 come from margin
+    assert facts["Payable at once"].note == "63.0000 tETH from idle, 7.0000 tETH from margin"
+
+
+def test_position__in_the_queue__says_who_is_before_it():
+    state = state_of()
+    ahead, mine = (
+        Request(
+            number=number, owner=owner, shares=10**18, min_assets=0,
+            due_at=NOW + 90, cancel_at=NOW + 1_000,
+        )
+        for number, owner in ((3, OTHER), (4, OWNER))
+    )  # fmt: skip
+    found = position(held(state), holding(requests=(ahead, mine)), tokens_of(state.vault), NOW)
+    (waiting,) = found.waiting
+    assert waiting.place == "1 before it, 0.001000 shares"
+    assert waiting.when.startswith("due in 90 s; may be cancelled from 2024-08-01")
+
+
+def test_position__vault_cannot_price__says_so():
+    state = state_of()
+    found = position(held(state), holding(exit_assets=None), tokens_of(state.vault), NOW)
+    assert found.exits[0].value == "cannot be priced now"
+
+
+def test_accounts__riskiest_first_and_the_vaults_own_named():
+    state = state_of()
+    margin = state.vault.venues[0].margin
+    rich = Account(owner=BOOK, margin=margin)
+    poor = Account(
+        owner=OTHER, margin=replace(margin, equity=margin.maintenance - 1), liquidatable=True
+    )
+    read = replace(venue_read(), accounts=(rich, poor), stage=Stage.GATED)
+    part = accounts_part(read, {BOOK: "vault"}, tokens_of(state.vault))
+    assert [line.owner for line in part.lines] == [OTHER, BOOK]
+    assert [line.state for line in part.lines] == ["may be liquidated now", "healthy"]
+    assert (part.lines[1].who, part.risky) == ("vault", 1)
+    assert part.notes[0].level is Level.WATCH
+
+
+def test_own_words__keeper_not_ready__all_of_it():
+    said = own_words(
+        {"late": {"tick": "hung"}},
+        {"ready": False, "why": ["no head"], "kill_switch": True, "mode": "dry run"},
+    )
+    words = " ".join(remark.words for remark in said)
+    for part in ("not ready: no head", "tick: hung", "kill switch is set", "dry run"):
+        assert part in words
+
+
+def test_charts__columns_and_tables_agree():
+    states = [state_of(100 + i, drift=i % 3) for i in range(5)]
+    points = [point_of(state, assess(state.vault)) for state in states]
+    drawn = charts(points, tokens_of(states[0].vault))
+    shown = columns(points, drawn)
+    assert shown["times"] == [NOW + 15 * i for i in range(5)]
+    assert all(len(line["values"]) == 5 for chart in shown["charts"] for line in chart["lines"])
+    value = shown["charts"][0]["lines"]
+    assert value[0]["values"][0] == value[1]["values"][0]  # hedged and unhedged begin together
+    assert set(table(points, drawn)) == {chart.name for chart in drawn}
+
+
+def test_charts__fewer_than_two_points__none():
+    state = state_of()
+    assert charts([point_of(state, assess(state.vault))], tokens_of(state.vault)) == []
+    empty = replace(state.vault, total_supply=0)
+    assert point_of(replace(state, vault=empty), assess(empty)).share is None
+
+
+@pytest.mark.parametrize("count", [0, 1, 400, 401, 10_000])
+def test_thinned__at_most_about_so_many_and_the_last_always(count):
+    numbers = list(range(count))
+    chosen = thinned(numbers, 400)
+    assert len(chosen) <= 401
+    assert chosen[-1:] == numbers[-1:]
+    assert chosen[:1] == numbers[:1]
+
+
+def test_states__all_have_words():
+    from keeper.web.view.decision import STEP_WORDS
+    from keeper.web.view.decisions import STATE_WORDS
+
+    assert set(STATE_WORDS) == set(TxState) == set(STEP_WORDS)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""The documentation: built as `make docs` does it, with broken links as errors."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keeper.config import ConfigFile
+from keeper.errors import REASONS
+from scripts.docs_diagrams import Box, svg
+from scripts.docs_reference import configuration_page, contracts_page, gas_table, reasons_page
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = (
+    "index", "concepts", "depositor", "operator", "dashboard", "architecture", "security",
+    "numbers", "reference/contracts", "reference/configuration", "reference/reasons",
+)  # fmt: skip
+BROKEN = ("[x](nowhere.md)", "[x](concepts.md#nothing)", "![x](images/no.png)")
+LOADED = re.compile(
+    r"<(?:script|link|img|iframe)[^>]+(?:src|href)=[\"']?(?:https?:)?//", re.IGNORECASE
+)
+
+
+def build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict",
+         "--config-file", str(config), "--site-dir", str(site)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    done = build(ROOT / "mkdocs.yml", folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_site__has_every_page_and_picture(site):
+    for name in PAGES:
+        page = site / f"{name}.html"
+        assert page.exists(), name
+        for source in re.findall(r'<img[^>]+src="([^"]+)"', page.read_text(encoding="utf-8")):
+            assert (page.parent / source).stat().st_size > 100, (name, source)
+
+
+def test_site__loads_nothing_from_elsewhere(site):
+    for page in site.rglob("*.html"):
+        assert LOADED.findall(page.read_text(encoding="utf-8")) == [], page.name
+
+
+def test_site__gas_is_that_of_the_snapshot(site):
+    text = (site / "numbers.html").read_text(encoding="utf-8")
+    assert gas_table().splitlines()[2].split("|")[2].strip() in text
+
+
+def test_build__broken_links__each_is_an_error(tmp_path):
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    with (tmp_path / "docs" / "index.md").open("a", encoding="utf-8") as page:
+        page.write("\n".join(["", *BROKEN, ""]))
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    config = tmp_path / "mkdocs.yml"
+    config.write_text(text.replace("scripts/docs.py", str(ROOT / "scripts" / "docs.py")))
+    done = build(config, tmp_path / "site")
+    assert done.returncode != 0
+    for link in BROKEN:
+        assert link.rpartition("(")[2].rstrip(")") in done.stderr, link
+
+
+def test_build__with_a_runbook__it_is_in_the_navigation(tmp_path):
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    (tmp_path / "docs" / "runbook.md").write_text("# Runbook\n\n[back](index.md)\n")
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    config = tmp_path / "mkdocs.yml"
+    config.write_text(text.replace("scripts/docs.py", str(ROOT / "scripts" / "docs.py")))
+    done = build(config, tmp_path / "site")
+    assert done.returncode == 0, done.stderr
+    assert 'href="runbook.html"' in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+
+
+def test_contracts__each_with_its_functions_and_how_it_is_stopped():
+    page = contracts_page()
+    for path in (ROOT / "contracts").glob("*.vy"):
+        part = page.partition(f"\n## {path.stem}\n")[2].partition("\n## ")[0]
+        assert "**How it is stopped, and what still works.**" in part, path.stem
+        source = path.read_text(encoding="utf-8")
+        for name in re.findall(r"^@external\n(?:@\w+\n)*def (\w+)\(", source, re.MULTILINE):
+            if not name.startswith("__"):
+                assert f"### {path.stem}.{name}".replace("_", "") in part.replace("\\_", ""), name
+
+
+def test_configuration__has_every_key():
+    page = configuration_page()
+    for name, field in ConfigFile.model_fields.items():
+        assert name in page
+        for key in getattr(field.annotation, "model_fields", {}):
+            assert f"| `{key}` |" in page, key
+
+
+def test_reasons__all_of_them():
+    page = reasons_page()
+    assert all(f"| `{reason}` |" in page for reason in REASONS)
+
+
+def test_diagram__names_are_escaped():
+    drawn = svg("a", [Box(name="<b>", says="&", column=0, row=0)], [])
+    assert "&lt;b&gt;" in drawn
+    assert "&amp;" in drawn
