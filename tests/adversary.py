@@ -8,7 +8,9 @@ rule for prices, so that what is found is the mechanism's fault and not a good g
 - the price moves once in a program, at a time of the program's choice, by the scenario's move:
   either unknown, then the program runs once up and once down and the mean counts, and the move is
   smaller than what separates initial from maintenance margin; or known, then it is no larger
-  than what a round trip pays in fees;
+  than what a round trip pays in fees: 7 bp of the notional at the index, while the move is earned
+  on that at the fill, up to 1.25 times it where the premium may reach 50 % (6 bp brought 18.65
+  quote on 445 assets, among 16,000 programs);
 - whenever time passes, honest keepers touch the price and liquidate whoever fails;
 - what is earned honestly is taken off: funding that others paid while time passed, and rewards
   for liquidating others.
@@ -487,7 +489,7 @@ def low(terms: str) -> Market:
 
 SCENARIOS = (
     Scenario("flat", flat, flat=True),
-    Scenario("flat, known move", flat, move_bps=6, known=True),
+    Scenario("flat, known move", flat, move_bps=5, known=True),
     Scenario("skewed", skewed),
     Scenario("failing", failing),
     Scenario("backstop", backed),
@@ -523,6 +525,7 @@ IDEAS = tuple(
     open 0 -100, unwind, close 0
     open 0 100, unwind, close 0
     open 0 60, deleverage 0 1, close 0
+    open 0 35, open 1 160, deposit 2 -2500, trade 2 250, move 0 -1
     open 0 60, deleverage 0 2, close 0
     open 0 -1, deleverage 0 2, close 0
     provide 2 250, stand, execute_provide 2, deleverage 0 1, remove 2 1, stand, execute_remove 2

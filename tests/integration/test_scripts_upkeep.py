@@ -256,8 +256,11 @@ def test_deleverage__pool_runs_low__heavy_side_is_cut(world, capsys):
     world.refresh(11_500 * 10**8)
     assert "runs low" in said(capsys, "status")
     assert "Done: deleverage 1 x." in said(capsys, "deleverage")
-    assert abs(read(world).market.skew) < 2_000 * ETHER // 10
-    assert "the pool carries its skew" in complaint(capsys, "deleverage")
+    after = read(world)
+    assert after.market.skew == 2_000 * ETHER  # the backstop has what they gave up
+    assert 0 < after.market.skew - after.backstop_size < 2_000 * ETHER // 10
+    assert complaint(capsys, "deleverage")
+    assert read(world).backstop_size == after.backstop_size  # nothing more to give up
 
 
 def test_poke__keeps_up_funding_tokens_requests_and_backstop(world, capsys):

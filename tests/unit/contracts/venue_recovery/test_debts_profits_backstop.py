@@ -159,7 +159,7 @@ def test_liquidate__any_gas_limit__passes_only_where_the_fund_can_pay() -> None:
     w.trade(failing, 100)
     w.set_price("0.85")  # loses 20 and more of its 16
     refused, covered = 0, set()
-    for gas in range(100_000, 600_000, 5_000):
+    for gas in range(80_000, 600_000, 5_000):
         with boa.env.anchor():
             try:
                 w.venue.liquidate(failing, sender=w.owner, gas=gas)
