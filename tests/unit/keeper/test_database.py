@@ -172,6 +172,23 @@ def test_open__of_a_newer_version__refused_with_the_remedy(where):
     assert "\n" not in str(refused.value)
 
 
+def test_open__locked_by_another__passes_by_itself_and_a_journal_that_is_there_needs_no_lock(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(database, "LOCK_SECS", 0.1)
+    path = tmp_path / "j.sqlite"
+    Journal(path, 1).close()
+    empty = tmp_path / "empty.sqlite"
+    for place in (path, empty):
+        with closing(sqlite3.connect(place, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            if place is path:
+                Journal(place, 1).close()
+                continue
+            with pytest.raises(JournalUnavailable, match="is locked: end what else holds it"):
+                Journal(place, 1)
+
+
 # Places
 
 
