@@ -51,7 +51,7 @@ class Health:
         self.late: Callable[[], dict[str, str]] = dict  # jobs not within their deadlines
         self.good_tick_secs = good_tick_secs
         self._head_secs = head_secs
-        self._wall, self._monotonic = wall, monotonic
+        self._wall, self.monotonic = wall, monotonic
         self._started_at = monotonic()
         self._good_at: float | None = None
         self._head: Block | None = None
@@ -61,9 +61,9 @@ class Health:
     def note(self, report: TickReport, error: KeeperError | None) -> None:
         """Take note of a tick."""
         if report.reading is not None:
-            self._head, self._head_at = report.reading.block, self._monotonic()
+            self._head, self._head_at = report.reading.block, self.monotonic()
         if error is None:
-            self._good_at = self._monotonic()
+            self._good_at = self.monotonic()
         broken = isinstance(error, JournalUnavailable)
         self._journal_fault = str(error) if broken else report.unrecorded
 
@@ -87,7 +87,7 @@ class Health:
     def without_good_tick_secs(self) -> float:
         """Return how long ago the last good tick, or else the start, was."""
         at = self._started_at if self._good_at is None else self._good_at
-        return self._monotonic() - at
+        return self.monotonic() - at
 
     def _unready(self) -> Iterator[str]:
         head_age, good_age = self._head_age(), self._age(self._good_at)
@@ -104,7 +104,7 @@ class Health:
             yield self._journal_fault
 
     def _age(self, at: float | None) -> float | None:
-        return None if at is None else round(self._monotonic() - at, 3)
+        return None if at is None else round(self.monotonic() - at, 3)
 
     def _head_age(self) -> float | None:
         """Return the head's age by its own time, or since it was read where that says nothing."""

@@ -100,7 +100,9 @@ class Journal:
             If there is no such file.
         """
         if isinstance(place, Path) and not place.exists():
-            raise ConfigInvalid(f"journal.path: there is no journal at {place}: no keeper has run")
+            raise ConfigInvalid(
+                f"journal.path: there is no journal at {place}: no keeper has run yet"
+            )
         return cls(place, chain_id)
 
     def close(self) -> None:

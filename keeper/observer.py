@@ -9,7 +9,6 @@ nobody outside: a tick is not the slower for it.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -150,7 +149,7 @@ class Observer:
     def _note_role(self, report: TickReport) -> None:
         """Tell what is to be told only while this keeper leads, or nobody can say who does."""
         if report.leads and not self._leads:
-            self._took_over_at = time.monotonic()
+            self._took_over_at = self._health.monotonic()
             self._log.warning("took over")
         elif self._leads and not report.leads:
             self._took_over_at = None
@@ -226,7 +225,9 @@ class Observer:
         words = f"{self._orders.kill_file} exists" if self._killed else None
         self._alarm.note("kill_switch", "", words)
         self._metrics.leads(leads=self._leads)
-        since = None if self._took_over_at is None else time.monotonic() - self._took_over_at
+        since = (
+            None if self._took_over_at is None else self._health.monotonic() - self._took_over_at
+        )
         fresh = since is not None and since < TAKEN_OVER_SECS
         words = "this keeper leads now" if fresh else None
         self._alarm.note("took_over", "", words)

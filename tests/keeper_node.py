@@ -177,10 +177,10 @@ class Desk:
 
 
 @contextmanager
-def signer_process(kind: str, *orders: str) -> Iterator[str]:
+def signer_process(kind: str) -> Iterator[str]:
     """Run a signer that has the keeper's key, see `tests.signer_process`; yield its URL."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.signer_process", kind, *orders],
+        [sys.executable, "-m", "tests.signer_process", kind],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -2,10 +2,11 @@
 """
 A small signer, as a process: the wire of Web3Signer or Clef, over a key that it is given.
 
-    python -m tests.signer_process web3signer|clef [field=value ...]  <key on standard input>
+    python -m tests.signer_process web3signer|clef  <key on standard input>
 
-`field=value` makes it sign something else than it is asked; `reject=words` refuses, `key=hex` signs
-with another key, `hang=1` never answers, `raw=text` answers with that text.
+What it is to do wrong stands in the query of the URL: `nonce=0x8` makes it sign something else than
+it is asked; `reject=person` refuses, `key=hex` signs with another key, `hang=1` takes its time,
+`raw=text` answers with that text.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import parse_qsl, urlsplit
 
 from eth_account import Account
 
@@ -21,12 +23,13 @@ NAMES = {
     "web3signer": ("eth_signTransaction", "eth_accounts"),
     "clef": ("account_signTransaction", "account_list"),
 }
+REFUSALS = {"person": "Request denied", "lines": "no\nway"}
 FIELDS = {"chainId", "nonce", "to", "value", "data", "gas", "maxFeePerGas", "maxPriorityFeePerGas"}
 
 
 class Signer:
-    def __init__(self, kind, changes, account):
-        self.kind, self.changes, self.account = kind, changes, account
+    def __init__(self, kind, account):
+        self.kind, self.account, self.changes = kind, account, {}
         self.sign, self.listed = NAMES[kind]
 
     def answer(self, call):
@@ -35,9 +38,9 @@ class Signer:
         if call["method"] != self.sign:
             return {"error": {"code": -32601, "message": f"no method {call['method']}"}}
         if "hang" in self.changes:
-            time.sleep(60)
+            time.sleep(2)
         if "reject" in self.changes:
-            return {"error": {"code": -32000, "message": self.changes["reject"]}}
+            return {"error": {"code": -32000, "message": REFUSALS[self.changes["reject"]]}}
         (asked,) = call["params"]
         if asked["from"].lower() != self.account.address.lower():
             return {"error": {"code": -32000, "message": "No signer for that address"}}
@@ -60,15 +63,12 @@ class Signer:
 
 
 def main() -> None:
-    kind, *orders = sys.argv[1:]
-    changes = dict(order.split("=", 1) for order in orders)
-    signer = Signer(kind, changes, Account.from_key(sys.stdin.readline().strip()))
+    signer = Signer(sys.argv[1], Account.from_key(sys.stdin.readline().strip()))
 
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
         def do_POST(self):
             call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            signer.changes = changes = dict(parse_qsl(urlsplit(self.path).query))
             found = {"jsonrpc": "2.0", "id": call["id"], **signer.answer(call)}
             body = json.dumps(found).encode()
             self.send_response(int(changes.get("status", "200")))
@@ -80,7 +80,7 @@ def main() -> None:
         def log_message(self, *args):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = HTTPServer(("127.0.0.1", 0), Handler)
     print(server.server_port, flush=True)
     server.serve_forever()
 

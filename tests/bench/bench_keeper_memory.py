@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Memory over 10,000 ticks with journal, metrics, alerts and a scraper; prints, asserts nothing.
+Memory over 100,000 ticks with journal, metrics, alerts and a scraper; prints, asserts nothing.
 
     make bench
 """
@@ -34,8 +34,8 @@ from keeper.runner import Keeper
 from keeper.sending import Fees, Orders
 from tests.keeper_world import ETHER, VAULT, snapshot, venue
 
-TICKS = 10_000
-EVERY = 1_000
+TICKS = 100_000
+EVERY = 10_000
 SCRAPE_EVERY = 20
 
 
@@ -101,7 +101,7 @@ def make(folder: Path) -> tuple[Keeper, Observer, Metrics, Journal]:
     return keeper, observer, metrics, journal
 
 
-def test_memory__ten_thousand_ticks() -> None:
+def test_memory__a_hundred_thousand_ticks() -> None:
     """Print the figures."""
     with tempfile.TemporaryDirectory() as name:
         keeper, observer, metrics, journal = make(Path(name))

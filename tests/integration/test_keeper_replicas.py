@@ -160,6 +160,7 @@ def test_leader_is_gone__the_other_takes_over_within_two_ticks(pair, world, reco
     assert not [line for line in first.lines if line.get("result") == "halt"]
 
 
+@NIGHTLY
 def test_leader_stops_with_bytes_in_its_hand_and_wakes__hedged_once(world, tmp_path, postgres):
     """It is past every check when it stops; what it then sends is fenced by the nonces."""
     journal = postgres.new()

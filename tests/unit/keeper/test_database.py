@@ -21,7 +21,6 @@ from keeper.database import Database, database_url, place_of
 from keeper.errors import ConfigInvalid, JournalDamaged, JournalUnavailable
 from keeper.journal import Failure, Journal, TxState
 from keeper.policy import Memory
-from keeper.strategy import decide
 from tests.keeper_world import VAULT
 from tests.postgres_server import PASSWORD
 
@@ -116,9 +115,9 @@ def test_open__old_journal__upgraded_without_loss(old):
     ]  # fmt: skip
     assert [tx.failure for tx in (final, reverted, failed)] == [None, Failure.REVERTED, None]
     assert journal.steps(final) == ["planned", "signed", "accepted", "mined", "final"]
-    for row in journal.decisions():
-        decision = decide(row.snapshot, row.policy, row.memory_before)
-        assert (decision.decision_id.hex(), decision.plan) == (row.decision_id, row.plan)
+    for row in journal.decisions():  # whole, whatever is decided today
+        assert row.plan.decision_id.hex() == row.decision_id
+        assert (row.snapshot.vault.vault, row.figures) == (VAULT, {"drift_bps": 200})
     assert journal.memory(VAULT) == Memory(hedging=True)
     journal.advance(signed, TxState.ACCEPTED, 9.0)  # it goes on where it was
     assert journal.absent(signed, 120) == 99
@@ -170,6 +169,23 @@ def test_open__of_a_newer_version__refused_with_the_remedy(where):
     with pytest.raises(ConfigInvalid, match=words) as refused:
         Journal(where, 31337)
     assert "\n" not in str(refused.value)
+
+
+def test_open__locked_by_another__passes_by_itself_and_a_journal_that_is_there_needs_no_lock(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(database, "LOCK_SECS", 0.1)
+    path = tmp_path / "j.sqlite"
+    Journal(path, 1).close()
+    empty = tmp_path / "empty.sqlite"
+    for place in (path, empty):
+        with closing(sqlite3.connect(place, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            if place is path:
+                Journal(place, 1).close()
+                continue
+            with pytest.raises(JournalUnavailable, match="is locked: end what else holds it"):
+                Journal(place, 1)
 
 
 # Places

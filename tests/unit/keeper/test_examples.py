@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import tomllib
 from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from keeper import cli, jobs
-from keeper.config import load_config
+from keeper.alerts import ALERTS
+from keeper.config import ConfigFile, load_config
 
 FOLDER = Path(cli.__file__).with_name("examples")
 CHAINS = {"anvil": 31337, "ganache": 1337, "testnet": 11155111}
@@ -66,3 +70,49 @@ def test_unit__starts_a_command_that_exists(unit):
     words = unit["Service"]["ExecStart"].split()
     assert Path(words[0]).name == "hedgevault"
     assert words[1] in {command.callback.__name__ for command in cli.app.registered_commands}
+
+
+@pytest.fixture
+def container():
+    return (FOLDER / "Containerfile").read_text()
+
+
+def test_container__copies_what_there_is_and_runs_a_command_that_exists(container):
+    root = FOLDER.parents[1]
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", container, re.MULTILINE)
+    assert copied
+    assert all((root / name).exists() for line in copied for name in line.split())
+    (words,) = (json.loads(found) for found in re.findall(r"^CMD (.+)$", container, re.MULTILINE))
+    commands = {command.callback.__name__: command for command in cli.app.registered_commands}
+    assert words[0] in commands
+    asked = CliRunner().invoke(cli.app, [words[0], "--help"]).stdout
+    assert all(word in asked for word in words if word.startswith("--"))
+
+
+def test_container__no_root_and_only_what_the_lock_says(container):
+    assert re.findall(r"^USER (\d+)$", container, re.MULTILINE) == ["10001"]
+    assert "--require-hashes -r requirements-keeper.lock" in container
+
+
+def test_container__health__asks_where_the_examples_serve(container):
+    (port,) = re.findall(r"HEDGEVAULT_HTTP_PORT=(\d+)", container)
+    for name in CHAINS:
+        assert tomllib.loads((FOLDER / f"{name}.toml").read_text())["http"]["port"] == int(port)
+
+
+def test_runbook__each_alert_and_no_other_has_a_chapter():
+    text = (FOLDER.parents[1] / "docs" / "runbook.md").read_text()
+    chapters = re.findall(r"^### (.+)$", text.split("## Procedures")[0], re.MULTILINE)
+    assert {name for line in chapters for name in line.split(", ")} == ALERTS.keys()
+
+
+def test_runbook__each_setting_that_it_names__exists():
+    text = (FOLDER.parents[1] / "docs" / "runbook.md").read_text()
+    sections = ConfigFile.model_fields
+    named = re.findall(r"`(\w+)\.(\w+)`", text)
+    assert named
+    for section, field in named:
+        if section in sections:
+            kind = sections[section].annotation
+            kind = next(iter(getattr(kind, "__args__", ())), kind)
+            assert field in kind.model_fields, f"{section}.{field}"

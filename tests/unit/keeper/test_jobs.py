@@ -15,7 +15,12 @@ from dataclasses import replace
 import pytest
 from apscheduler.events import EVENT_JOB_MISSED, JobExecutionEvent
 
-from keeper.errors import ChainUnavailable, DeadlineExceeded, InvariantBroken
+from keeper.errors import (
+    ChainUnavailable,
+    DeadlineExceeded,
+    InvariantBroken,
+    JournalUnavailable,
+)
 from keeper.jobs import Job, Jobs
 
 
@@ -50,6 +55,19 @@ def test_run__starts_at_once_and_repeats():
     run_for(make(job(lambda deadline: seen.append(time.monotonic()))), 0.4)
     assert seen[0] - started < 0.2
     assert len(seen) >= 4
+
+
+def test_run__journal_is_ill__is_watched_as_often_as_before():
+    seen = []
+
+    def fail(deadline):
+        seen.append(1)
+        raise JournalUnavailable("journal j: database is locked")
+
+    jobs = make(job(fail))
+    run_for(jobs, 0.5)
+    assert len(seen) >= 5
+    assert jobs.counts["tick: fault"] == len(seen)
 
 
 def test_run__fault__is_tried_again_more_rarely():

@@ -80,14 +80,14 @@ def brought(journal, state, end):
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(TxState, TxState)))
-def test_advance__each_pair_of_states(journal, state, before, after):
-    tx = brought(journal, state, before)
+def test_advance__each_pair_of_states(file, state, before, after):
+    tx = brought(file, state, before)
     failure = next(iter(FAILURES[before]), None) if after is TxState.FAILED else None
     if after in STEPS[before]:
-        assert journal.advance(tx, after, 4.0, failure=failure).state is after
+        assert file.advance(tx, after, 4.0, failure=failure).state is after
     else:
         with pytest.raises(InvariantBroken, match=f"no step from {before} to {after}"):
-            journal.advance(tx, after, 4.0)
+            file.advance(tx, after, 4.0)
 
 
 @pytest.mark.parametrize(("before", "failure"), list(product(PATHS, Failure)))

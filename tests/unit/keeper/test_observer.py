@@ -471,3 +471,49 @@ def test_ended__halt__is_counted_as_such(desk):
 
 def test_hedged_world__is_idle():
     assert isinstance(report().verdicts[0].decision, Hold)
+
+
+# A standby, and a keeper without its journal
+
+
+def test_standby__a_condition_that_holds__is_told_by_the_leader_only(tmp_path):
+    desk = Desk(tmp_path)
+    low = {"balance": 10**15}
+    desk.wait(70, lambda: desk.tick(leads=False, **low))
+    assert desk.told() == []
+    assert desk.value("leads") == 0
+    assert desk.observer.ready().said["role"] == "standby"
+    desk.wait(5, lambda: desk.tick(**low))
+    assert sorted(desk.told()) == ["raised balance_low", "raised took_over"]
+    assert desk.value("leads") == 1
+    desk.wait(130, lambda: desk.tick(**low))
+    assert desk.told() == ["resolved took_over"]
+
+
+def test_takes_over__goes_on_with_what_the_other_told(tmp_path):
+    """It is neither told again nor forgotten."""
+    leader = Desk(tmp_path)
+    leader.wait(65, lambda: leader.tick(balance=10**15))
+    assert leader.told() == ["raised balance_low"]
+    standby = Desk(tmp_path)
+    standby.now = leader.now
+    standby.wait(5, lambda: standby.tick(leads=False, balance=10**15))
+    standby.wait(5, lambda: standby.tick(balance=10**15))
+    assert standby.told() == ["raised took_over"]
+    standby.wait(70, standby.tick)
+    assert "resolved balance_low" in standby.told()
+
+
+def test_standby__keeps_nothing_in_the_file_of_the_leader(tmp_path):
+    desk = Desk(tmp_path)
+    desk.wait(70, lambda: desk.tick(leads=False, balance=10**15))
+    desk.observer.close(0.1)
+    assert not desk.told_path.exists()
+
+
+def test_journal_ill__vaults_are_watched_all_the_same(tmp_path):
+    desk = Desk(tmp_path)
+    error = JournalUnavailable("journal j: disk is full: free disk space")
+    desk.wait(65, lambda: desk.tick(error))
+    assert desk.told() == ["raised journal_unavailable"]
+    assert not math.isnan(desk.value("vault_drift_bps", vault=VAULT))
