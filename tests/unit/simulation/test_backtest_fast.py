@@ -22,6 +22,7 @@ from keeper.policy import Policy
 from keeper.simulation.backtest import defaults
 from keeper.simulation.backtest.engine import Run, backtest
 from keeper.simulation.backtest.fast import bars, play
+from keeper.simulation.backtest.figures import figures
 from keeper.simulation.backtest.stale import renew
 from keeper.simulation.market_file import read_hours
 from keeper.simulation.paths import PathTerms, jump_diffusion
@@ -148,3 +149,7 @@ def test_play__six_years_of_eth__as_the_exact_engine():
     hours = read_hours(ETH, datetime.date(2020, 2, 1), datetime.date(2025, 12, 31))
     exact = agree(hours, tolerance=CALM)
     assert exact.tally.liquidations == 0
+    # At the mark the ceiling is 0.99826, a hedge by the file's own perp without any cost.
+    whole = figures(exact, "all", 0, len(hours) - 1)
+    assert whole.at_mark == pytest.approx(0.99841, abs=5e-5)
+    assert whole.effectiveness > 0.9999
