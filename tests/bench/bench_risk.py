@@ -15,6 +15,7 @@ from keeper.band import BandTerms, joint_band, target_band
 from keeper.report import BLUE, GREY, ORANGE, RED, STYLE
 from keeper.simulation.risk.band_study import running_cost
 from keeper.simulation.risk.effectiveness import variance_reduction
+from keeper.simulation.risk.estimates import outlook_variances
 from keeper.simulation.risk.garch import MIN_RETURNS, garch_ratios, garch_variances
 from keeper.simulation.risk.margin_forecast import (
     gaussian_quantile,
@@ -37,6 +38,7 @@ from keeper.simulation.risk.volatility import (
     BURN_IN,
     CALENDAR_HAR,
     HAR,
+    HOURS,
     LOG_HAR,
     days,
     ewma,
@@ -76,6 +78,8 @@ def forecasts(coin):
         "EWMA 0.94 of daily r2": ewma(history.returns**2)[FIRST:],
         "GARCH(1,1), daily": garch_variances(history.returns, FIRST)[:-1],
     }
+    live = outlook_variances(rows)[-1 - HOURS * realised.size :: HOURS][:-1] / 365
+    named["live outlook"] = live[FIRST:]
     for form in (HAR, LOG_HAR, CALENDAR_HAR):
         named[form.name] = regression_forecasts(history, form, FIRST)[:-1]
     return history, named

@@ -23,7 +23,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from keeper.policy import Policy
-from keeper.simulation.backtest import fast_account
+from keeper.simulation.backtest import engine, fast_account, world
 from keeper.simulation.backtest.defaults import Setup
 from keeper.simulation.backtest.engine import (
     BLOCK_SECS,
@@ -70,8 +70,11 @@ from keeper.simulation.backtest.fast_account import (
     settle_loan,
     spend,
 )
+from keeper.simulation.backtest.stale import renew
 from keeper.simulation.backtest.world import FEED_DECIMALS, MAX_AGE_SECS
 from keeper.simulation.market import HOUR_SECS, MarketHour
+
+renew(__file__, fast_account, engine, world)
 
 Floats = NDArray[np.float64]
 

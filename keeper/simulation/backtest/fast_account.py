@@ -17,9 +17,13 @@ from numpy.typing import NDArray
 from keeper.margins import levels
 from keeper.policy import Policy
 from keeper.simulation.backtest.defaults import Setup
+from keeper.simulation.backtest.stale import renew
 from keeper.simulation.flow import CAP_MARGIN_BPS
+from keeper.simulation.reference import liquidation_rules
 from keeper.simulation.reference.liquidation_rules import REWARDED_GAS, TIP
 from keeper.units import BPS, FUNDING_PERIOD_SECS, WAD
+
+renew(__file__, liquidation_rules)
 
 Floats = NDArray[np.float64]
 

@@ -9,6 +9,9 @@ from collections import Counter
 import boa
 import pytest
 
+from keeper.policy import Memory, Policy
+from keeper.snapshot import Block, Snapshot
+from keeper.strategy import Rebalance, decide
 from tests.vault_twins import VaultTwins
 
 STEPS = 50
@@ -187,3 +190,26 @@ def test_rebalance__each_rule__refused_by_both(deployed, plans, reason):
     with boa.env.anchor():
         deployed.restart()
         assert [deployed.rebalance(plan) for plan in plans(deployed)] == [reason]
+
+
+@pytest.mark.parametrize("seed", SEEDS[:2])
+def test_decide__over_two_venues__the_chain_carries_out_every_plan(deployed, seed):
+    """Prices, flows and skews move; the keeper looks, and nothing that he proposes is refused."""
+    chance, policy, memory = random.Random(seed), Policy(settle_trigger_bps=500), Memory()
+    plans = shared = 0
+    with boa.env.anchor():
+        deployed.restart()
+        for step in range(STEPS):
+            if step:
+                live(deployed, chance)
+            at = deployed.now
+            block = Block(number=step, hash="0x", parent_hash="", at=at, base_fee=0)
+            seen = Snapshot(block=block, vault=deployed.vault.snapshot(at=at), words=b"")
+            decision = decide(seen, policy, memory)
+            memory = decision.memory
+            if isinstance(decision, Rebalance):
+                assert deployed.rebalance(decision.plan) is None, decision.reason
+                plans += 1
+                shared += len({leg.venue for leg in decision.plan.legs if leg.size}) == 2
+    assert plans >= 5
+    assert shared >= 1

@@ -6,11 +6,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keeper.explain import recompute
 from keeper.guard import Safety, Spent, objection
-from keeper.plan import size_total
+from keeper.outcome import project
+from keeper.plan import is_neutral, size_total
 from keeper.policy import Memory, Policy
+from keeper.risk import assess
 from keeper.routing import Lane, split
 from keeper.simulation.backtest import defaults
 from keeper.simulation.backtest.world import SingleFeed, World
@@ -187,6 +191,51 @@ def test_decide__three_venues__least_cost_beats_each_alone():
     assert list(found) == [FIRST, SECOND]
     # marginals meet: a + 5 bp = b - 40 + 5 bp (of L), a + b = 100; the third starts 40 worse
     assert found == {FIRST: -30 * ETHER, SECOND: -70 * ETHER}
+
+
+@st.composite
+def places(draw):
+    """Two or three venues of any depth, skew and position, some closed."""
+    held = []
+    for i in range(draw(st.integers(2, 3))):
+        short = draw(st.integers(0, 80))
+        scale = draw(st.sampled_from([5_000, 100_000]))
+        held.append(
+            venue(
+                address=address(20 + i),
+                assets=draw(st.integers(short // 3, short)) * ETHER,
+                delta=-short * ETHER,
+                skew=draw(st.integers(-scale // 100, scale // 100)) * ETHER,
+                skew_scale=scale * ETHER,
+                max_side=draw(st.sampled_from([0, 40, 50_000])) * ETHER,
+                short_size=short * ETHER,
+                funding_rate_wad=draw(st.integers(-30, 30)) * 10**14,
+                allotment_bps=draw(st.sampled_from([0, 4_000, 10_000])),
+            )
+        )
+    return snapshot(*held, idle_assets=draw(st.integers(0, 100)) * ETHER)
+
+
+@given(state=places(), shut=st.integers(0, 7), hedging=st.booleans())
+def test_decide__any_venues__plan_passes_the_guard_and_lowers_drift(state, shut, hedging):
+    policy = Policy(shut_venues=shut)
+    decision = decide(state, policy, Memory(hedging=hedging))
+    assert recompute(decision.lines) is None
+    if not isinstance(decision, Rebalance):
+        return
+    legs = decision.plan.legs
+    found = objection(
+        state, decision.plan, policy=policy, safety=Safety(), spent=Spent(), sender=KEEPER,
+        killed=False,
+    )  # fmt: skip
+    assert found is None
+    assert len({leg.venue for leg in legs if leg.size}) == len([leg for leg in legs if leg.size])
+    closed = {v.venue for i, v in enumerate(state.vault.venues) if shut >> i & 1}
+    assert not closed & {leg.venue for leg in legs}
+    before = assess(state.vault)
+    after = project(state.vault, decision.plan, before).after
+    if size_total(decision.plan) and not before.margin_urgent and not is_neutral(decision.plan):
+        assert after.drift_bps < before.drift_bps
 
 
 def test_rebalance__plan_over_two_venues__the_reference_model_carries_it_out():

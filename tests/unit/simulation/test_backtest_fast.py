@@ -13,6 +13,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from keeper.policy import Policy
 from keeper.simulation.backtest import defaults
 from keeper.simulation.backtest.engine import Run, backtest
 from keeper.simulation.backtest.fast import bars, play
+from keeper.simulation.backtest.figures import figures
+from keeper.simulation.backtest.stale import renew
 from keeper.simulation.market_file import read_hours
 from keeper.simulation.paths import PathTerms, jump_diffusion
 
@@ -118,9 +121,35 @@ def test_play__liquidated_while_gas_is_dear__reward_follows_as_in_the_exact_engi
     assert ours[1] - ours[0] == pytest.approx(more, rel=1e-3)
 
 
+def test_renew__module_under_it_changed__index_of_compiled_code_is_dropped(tmp_path):
+    source, other, folder = tmp_path / "fast.py", tmp_path / "account.py", tmp_path / "__pycache__"
+    module = ModuleType("account")
+    module.__file__ = str(other)
+    other.write_text("RATE = 1")
+    folder.mkdir()
+
+    def kept():
+        index = folder / "fast._play-1.nbi"
+        index.touch()
+        (folder / "fastest.other-1.nbi").touch()
+        renew(str(source), module)
+        assert (folder / "fastest.other-1.nbi").exists()
+        return index.exists()
+
+    assert [kept(), kept()] == [False, True]  # the first time nothing is known
+    other.write_text("RATE = 2")
+    assert [kept(), kept()] == [False, True]
+    other.unlink()
+    assert kept()  # nothing to compare with, nothing done
+
+
 @pytest.mark.skipif(not ETH.exists(), reason="the shared data files are not beside this checkout")
 @pytest.mark.slow
 def test_play__six_years_of_eth__as_the_exact_engine():
     hours = read_hours(ETH, datetime.date(2020, 2, 1), datetime.date(2025, 12, 31))
     exact = agree(hours, tolerance=CALM)
     assert exact.tally.liquidations == 0
+    # At the mark the ceiling is 0.99826, a hedge by the file's own perp without any cost.
+    whole = figures(exact, "all", 0, len(hours) - 1)
+    assert whole.at_mark == pytest.approx(0.99841, abs=5e-5)
+    assert whole.effectiveness > 0.9999
