@@ -262,6 +262,31 @@ def test_texts_of_the_chain__hostile__harmless(chromium, tmp_path):
         world.close()
 
 
+def test_page__nobody_sees__holds_no_stream_and_catches_up(chromium, tmp_path):
+    """A browser opens six connections to a host: the seventh tab would wait for ever."""
+    world = World(tmp_path)
+    hide = """hidden => {
+        Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
+        document.dispatchEvent(new Event('visibilitychange'));
+    }"""
+    try:
+        with served(world.config_path) as url, window(chromium) as shown:
+            page, ended = shown.page, []
+            for event in ("requestfailed", "requestfinished"):
+                page.on(event, lambda request: ended.append(request.url))
+            page.goto(url)
+            page.evaluate(hide, True)
+            world.states = [state_of(101)]
+            world.node.head = 101
+            page.wait_for_timeout(1_000)
+            assert f"{url}/events" in ended
+            assert "block 100" in page.inner_text("#state")
+            page.evaluate(hide, False)
+            page.wait_for_selector("#state >> text=block 101")
+    finally:
+        world.close()
+
+
 def test_server__goes_away__the_page_says_so(chromium, tmp_path):
     world = World(tmp_path)
     try:
