@@ -17,6 +17,7 @@ from tests.script_world import ETHER, deployed
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 
 DEPOSITOR = 5
+NEWCOMER = 6
 START_SECS = 20.0
 PAGES = (
     "overview",
@@ -124,7 +125,7 @@ def test_overview__somebody_deposits__arrives_without_a_reload(chromium, site, s
         page.goto(site)
         page.evaluate("window.kept = 1")
         before = page.locator("#totals .big").first.inner_text()
-        deposit(world.deployment, world.account(DEPOSITOR), 2 * ETHER)
+        deposit(world.deployment, world.account(NEWCOMER), 2 * ETHER)
         page.wait_for_function(
             "before => document.querySelector('#totals .big').innerText !== before", arg=before
         )
