@@ -170,12 +170,12 @@ def configuration_page() -> str:
     """Return every key of `hedgevault.toml` by table."""
     notes = _notes()
     parts = ["# Configuration reference", CONFIGURATION_WORDS]
-    parts += _table("The top of the file", ConfigFile, notes, tables=False)
+    parts += _table("The top of the file", "", ConfigFile, notes)
     for name, field in ConfigFile.model_fields.items():
         section = _section_of(field)
         if section is not None:
             title = f"`[[{name}]]`" if name == "vaults" else f"`[{name}]`"
-            parts += _table(title, section, notes)
+            parts += _table(title, name, section, notes)
     return "\n\n".join(parts) + "\n"
 
 
@@ -185,17 +185,22 @@ def _section_of(field: FieldInfo) -> type[BaseModel] | None:
 
 
 def _table(
-    title: str, section: type[BaseModel], notes: dict[str, str], *, tables: bool = True
+    title: str, table: str, section: type[BaseModel], notes: dict[str, str]
 ) -> Iterator[str]:
     rows = ["| key | type | default | what it is |", "|---|---|---|---|"]
     for name, field in section.model_fields.items():
-        if not tables and _section_of(field) is not None:
+        if not table and _section_of(field) is not None:
             continue
-        cells = (f"`{name}`", _kind(field), _default(field), _escaped(notes.get(name, "")))
+        cells = (
+            f"`{name}`",
+            _kind(field),
+            _default(field),
+            _escaped(notes.get(f"{table}.{name}", "")),
+        )
         rows.append(f"| {' | '.join(cells)} |")
     yield f"## {title}"
     words = (section.__doc__ or "").strip().partition(": ")[2]
-    if words and tables:
+    if words and table:
         yield _escaped(words[0].upper() + words[1:])
     yield "\n".join(rows)
 
@@ -232,13 +237,17 @@ def _default(field: FieldInfo) -> str:
 
 
 def _notes() -> dict[str, str]:
-    """Return what the written file says of each key, continuation lines joined."""
-    notes, last = dict(NOTES), ""
+    """Return what the written file says of each key, by `table.key`, lines that go on joined."""
+    notes = {f"policy.{name}": note for name, note in NOTES.items()}
+    table = last = ""
     for line in template().splitlines():
+        head = re.match(r"#? ?\[+(\w+)\]+$", line)
         key = re.match(r"#? ?(\w+) = .*?(?:\s# (.*))?$", line)
         more = re.match(r"#\s{10,}# (.*)", line)
-        if key and not line.startswith("[["):
-            last = key[1]
+        if head:
+            table, last = head[1], ""
+        elif key:
+            last = f"{table}.{key[1]}"
             notes.setdefault(last, key[2] or "")
         elif more and last:
             notes[last] = f"{notes[last]} {more[1]}"

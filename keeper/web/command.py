@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
@@ -91,7 +92,7 @@ def desk(
 ) -> Iterator[Desk]:
     """Open chain and journal and look at them until the block ends."""
     chain = Chain(replace(node, attempts=1), log=_Silent())  # what fails is tried a look later
-    hide = Redactor(secrets_of(config.chain.urls))
+    hide = Redactor([*secrets_of(config.chain.urls), *_password(config)])
     watcher = Watcher(
         Sources(
             chain=chain,
@@ -151,6 +152,12 @@ class _Silent:
         """Say nothing."""
 
     warning = error = info
+
+
+def _password(config: Config) -> list[str]:
+    """Return the password of the journal's database, if it has one."""
+    where = config.journal
+    return [] if isinstance(where, Path) or not where.password else [where.password]
 
 
 def _open_journal(config: Config) -> JournalPages:

@@ -17,6 +17,7 @@ from tests.script_world import ETHER, deployed
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 
 DEPOSITOR = 5
+NEWCOMER = 6
 START_SECS = 20.0
 PAGES = (
     "overview",
@@ -124,7 +125,7 @@ def test_overview__somebody_deposits__arrives_without_a_reload(chromium, site, s
         page.goto(site)
         page.evaluate("window.kept = 1")
         before = page.locator("#totals .big").first.inner_text()
-        deposit(world.deployment, world.account(DEPOSITOR), 2 * ETHER)
+        deposit(world.deployment, world.account(NEWCOMER), 2 * ETHER)
         page.wait_for_function(
             "before => document.querySelector('#totals .big').innerText !== before", arg=before
         )
@@ -258,6 +259,31 @@ def test_texts_of_the_chain__hostile__harmless(chromium, tmp_path):
                 assert shown.page.evaluate("window.pwned") is None
                 assert shown.page.locator("main script:not([type='application/json'])").count() == 0
             assert "<script>" in shown.page.inner_text("main")  # as text
+    finally:
+        world.close()
+
+
+def test_page__nobody_sees__holds_no_stream_and_catches_up(chromium, tmp_path):
+    """A browser opens six connections to a host: the seventh tab would wait for ever."""
+    world = World(tmp_path)
+    hide = """hidden => {
+        Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
+        document.dispatchEvent(new Event('visibilitychange'));
+    }"""
+    try:
+        with served(world.config_path) as url, window(chromium) as shown:
+            page, ended = shown.page, []
+            for event in ("requestfailed", "requestfinished"):
+                page.on(event, lambda request: ended.append(request.url))
+            page.goto(url)
+            page.evaluate(hide, True)
+            world.states = [state_of(101)]
+            world.node.head = 101
+            page.wait_for_timeout(1_000)
+            assert f"{url}/events" in ended
+            assert "block 100" in page.inner_text("#state")
+            page.evaluate(hide, False)
+            page.wait_for_selector("#state >> text=block 101")
     finally:
         world.close()
 

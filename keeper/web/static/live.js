@@ -65,8 +65,16 @@
     }
   };
 
+  let source = null; // only while the page is seen: a browser opens six connections to a host
+
+  const hush = () => {
+    source?.close();
+    source = null;
+  };
+
   const listen = () => {
-    const source = new EventSource("/events");
+    if (source !== null || document.hidden) return;
+    source = new EventSource("/events");
     source.addEventListener("seen", (event) => {
       asked = Number(event.data);
       // a server that was started anew counts from the beginning
@@ -75,11 +83,11 @@
       catchUp();
     });
     source.onerror = () => cutOff(true);
-    addEventListener("pagehide", () => source.close());
   };
 
   document.addEventListener("fresh", filter);
-  document.addEventListener("visibilitychange", catchUp);
+  document.addEventListener("visibilitychange", () => (document.hidden ? hush() : listen()));
+  addEventListener("pagehide", hush);
   document.getElementById("filter")?.addEventListener("input", filter);
   for (const id of ["kind", "vault"]) {
     document.getElementById(id)?.addEventListener?.("change", (event) => event.target.form?.submit());

@@ -39,7 +39,8 @@ class JobLine:
 class TxLine:
     """A transaction in a list."""
 
-    row: int | None  # of the decision; None for upkeep
+    row: int | None  # of its decision; None for a call that anybody may make
+    what: str
     when: str
     hash_short: str
     vault_short: str
@@ -186,6 +187,7 @@ def _tx(tx: Tx) -> TxLine:
     level, words = STATE_WORDS[tx.state]
     return TxLine(
         row=tx.decision_row,
+        what=tx.purpose,
         when=moment(tx.planned_at),
         hash_short=short(tx.tx_hash) if tx.tx_hash else "not signed",
         vault_short=short(tx.vault),
