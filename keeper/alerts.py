@@ -133,7 +133,7 @@ ALERTS: Final[Mapping[str, Alert]] = {
     "transaction_stuck": Alert(
         severity=WARNING,
         means="A transaction of the key waits and holds its nonce.",
-        remedy="Raise fees.max_fee_gwei, or replace it by hand with the same nonce.",
+        remedy="Raise fees.max_fee_gwei: the keeper pays more by itself, up to that cap.",
     ),
     "balance_low": Alert(
         severity=WARNING,
