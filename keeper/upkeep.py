@@ -288,9 +288,14 @@ def causes(venue: Venue) -> tuple[Cause, ...]:
 
 
 def pool_is_low(venue: Venue) -> bool:
-    """Return whether pool equity is under the low share of the skew's value."""
-    skew_value = abs(venue.market.skew) * venue.price_wad
-    return venue.market.pool_equity * WAD * venue.divisor < venue.terms.low_share_wad * skew_value
+    """Return whether pool equity is under the low share of what it is exposed to."""
+    exposed = abs(owed(venue)) * venue.price_wad
+    return venue.market.pool_equity * WAD * venue.divisor < venue.terms.low_share_wad * exposed
+
+
+def owed(venue: Venue) -> Assets:
+    """Return what accounts hold net: a backstop of the other sign hides nothing of it (M-01)."""
+    return Assets(venue.market.skew - venue.backstop_size)
 
 
 def batch_of(venue: Venue, cause: Cause) -> Batch:
@@ -298,15 +303,15 @@ def batch_of(venue: Venue, cause: Cause) -> Batch:
     Return the batch that the venue would begin now.
 
     A low pool is written as a failure without a loss, of the side opposite to the heavy one, of
-    what takes |K| S down to the share of pool equity that trades may reach.
+    what takes that exposure down to the share of pool equity that trades may reach.
     """
-    skew, failures = venue.market.skew, Failures()
+    exposure, failures = owed(venue), Failures()
     if cause == Cause.LOW_POOL:
         equity = positive_part(venue.market.pool_equity)
         carried = div_floor(
             equity * venue.divisor * venue.terms.skew_share_wad, WAD * venue.price_wad
         )
-        failed = -sign(skew) * positive_part(abs(skew) - carried)
+        failed = -sign(exposure) * positive_part(abs(exposure) - carried)
     else:
         shorts = cause == Cause.FAILED_SHORTS
         failures = venue.failed_shorts if shorts else venue.failed_longs
@@ -316,7 +321,7 @@ def batch_of(venue: Venue, cause: Cause) -> Batch:
         failed_size=Assets(failed),
         price_wad=venue.price_wad,
         divisor=venue.divisor,
-        skew=skew,
+        skew=venue.market.skew,
     )
 
 
@@ -333,7 +338,8 @@ def owners_in_order(venue: Venue, batch: Batch) -> tuple[Address, ...]:
     done = deleverage(
         batch,
         positions(venue),
-        lambda size: maintenance_up(venue.market, size, venue.scale),
+        # The chain leaves a unit over maintenance, for the rounding of the next touch.
+        lambda size: Quote(maintenance_up(venue.market, size, venue.scale) + 1),
     )
     return tuple(cut.owner for cut in done.cuts)
 

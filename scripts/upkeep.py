@@ -216,7 +216,7 @@ def lines(deployment: Deployment, venue: Venue) -> list[str]:
     price = f"{show(venue.price_wad, 18, 4)} quote for one asset"
     if not venue.price_ok:
         price += f"; not usable now: {venue.price_reason}"
-    skew_value = venue.scale.value_up(abs(venue.market.skew))
+    exposure = upkeep.owed(venue)
     out = [
         f"Venue       {venue.stage.name.lower()}, block {venue.block}, {_time(venue.at)}",
         f"Price       {price}",
@@ -224,8 +224,8 @@ def lines(deployment: Deployment, venue: Venue) -> list[str]:
         *_failing_lines(venue, asset, quote),
         *_queue_lines(venue, asset, quote),
         f"Backstop    {asset(venue.backstop_size)}",
-        f"Pool        equity {quote(venue.market.pool_equity)} against a skew of "
-        f"{asset(venue.market.skew)}, worth {quote(skew_value)}"
+        f"Pool        equity {quote(venue.market.pool_equity)} against accounts "
+        f"of {asset(exposure)} net, worth {quote(venue.scale.value_up(abs(exposure)))}"
         + (": runs low" if upkeep.pool_is_low(venue) else ""),
         f"Requests    {len(venue.pool.requests)} at the pool",
         f"Fund        {quote(venue.fund_claim)} at the venue to be collected",

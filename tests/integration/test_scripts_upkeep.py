@@ -93,7 +93,7 @@ def test_read__a_quiet_venue__nothing_but_the_seeding(world, capsys):
     assert venue.market.pool_equity == 20_000_000 * USDC
     out = said(capsys, "main")
     assert "Venue       open" in out
-    assert "Pool        equity 20,000,000 tUSDC against a skew of 0 tETH" in out
+    assert "Pool        equity 20,000,000 tUSDC against accounts of 0 tETH net" in out
 
 
 def test_liquidate__crash__all_that_failed_and_nobody_else(world, capsys):
