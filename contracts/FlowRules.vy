@@ -29,7 +29,8 @@
                      a covers its own charge; repeated from above until it is close
          withdrawal  gross = (n + i(n)) / (1 - base)                         exact
          redemption  n = gross - base - i(gross - base), which is at least i(n)
-     Who redeems or withdraws all there is pays no charge: nobody is left to receive it.
+     Who redeems or withdraws all there is pays no charge: nobody is left to receive it. Where the
+     venue fails to quote, exits go on without impact, and nobody enters.
 
      Queued requests are priced like redemptions, each after the one before it, so that it does not
      matter in how many runs they are filled. One that is worth less than its minimum lapses; one
@@ -81,6 +82,8 @@ MAX_ASSETS: constant(uint256) = 2**112  # times a price stays under 2**212
 BOUND_STEPS: constant(uint256) = 2  # each cuts the excess of `issue` by the marginal charge
 HALVINGS: constant(uint256) = 16  # of what may enter, until the charge leaves something
 PERPETUAL: constant(uint256) = 0  # the instrument that hedges
+QUOTE_GAS: constant(uint256) = 150_000  # what a venue may burn to quote
+MARKET_BYTES: constant(uint256) = 18 * 32
 
 
 @external
@@ -176,7 +179,7 @@ def fills(
     done: DynArray[IFlowRules.Fill, MAX_ORDERS] = []
     for order: IFlowRules.Order in orders:
         priced.base_charge_bps = 0 if order.base_free else holdings.base_charge_bps
-        priced.gap_cost = self._hedge_cost(priced, priced.gap)
+        priced.gap_cost = self._hedge_cost(priced, priced.gap, False)
         fill: IFlowRules.Fill = self._fill(priced, order, left, terms.min_shares)
         if fill.shares == 0 and not fill.lapsed:
             break
@@ -207,7 +210,11 @@ def most_entry(flow: IBookFlows.Flow, holdings: IFlowRules.Holdings) -> (uint256
         return 0, 0
     assets: uint256 = self._room(priced)
     if priced.venue != empty(address) and priced.hedge_ratio_bps != 0:
-        market: IHedgeVenue.Market = staticcall IHedgeVenue(priced.venue).market(priced.price_wad)
+        answered: bool = False
+        market: IHedgeVenue.Market = empty(IHedgeVenue.Market)
+        answered, market = self._market(priced)
+        if not answered:
+            return 0, 0
         assets = min(assets, market.max_side)
     shares: uint256 = 0
     for _: uint256 in range(HALVINGS):
@@ -292,7 +299,11 @@ def _fill(
 def _check_premium(priced: Priced, tolerance_wad: uint256):
     if priced.venue == empty(address):
         return
-    market: IHedgeVenue.Market = staticcall IHedgeVenue(priced.venue).market(priced.price_wad)
+    answered: bool = False
+    market: IHedgeVenue.Market = empty(IHedgeVenue.Market)
+    answered, market = self._market(priced)
+    if not answered:  # nobody moves the premium of a venue that does not work
+        return
     away: uint256 = fixed_point.magnitude(market.premium_wad - market.mean_premium_wad)
     assert away <= tolerance_wad, "queue: premium is off its mean"
 
@@ -309,7 +320,7 @@ def _priced(flow: IBookFlows.Flow, holdings: IFlowRules.Holdings) -> Priced:
     @dev With the cost of hedging the gap that is there already.
     """
     priced: Priced = self._valued(flow, holdings)
-    priced.gap_cost = self._hedge_cost(priced, priced.gap)
+    priced.gap_cost = self._hedge_cost(priced, priced.gap, False)
     return priced
 
 
@@ -387,13 +398,51 @@ def _worth(priced: Priced) -> uint256:
 
 @internal
 @view
-def _hedge_cost(priced: Priced, gap: int256) -> uint256:
+def _hedge_cost(priced: Priced, gap: int256, must_quote: bool) -> uint256:
     """
-    @dev C(gap), quote, rounded up. Nothing without a venue.
+    @dev C(gap), quote, rounded up. Nothing without a venue, nor at one that does not quote,
+         where it must not.
     """
     if gap == 0 or priced.venue == empty(address):
         return 0
-    return staticcall IHedgeVenue(priced.venue).hedge_cost(PERPETUAL, -gap, priced.price_wad)
+    quoted: bool = False
+    cost: Bytes[32] = b""
+    quoted, cost = raw_call(
+        priced.venue,
+        abi_encode(
+            PERPETUAL, -gap,
+            priced.price_wad,
+            method_id=method_id("hedge_cost(uint256,int256,uint256)"),
+        ),
+        max_outsize=32,
+        gas=QUOTE_GAS,
+        is_static_call=True,
+        revert_on_failure=False,
+    )
+    quoted = quoted and len(cost) == 32
+    assert quoted or not must_quote, "vault: venue does not quote"
+    return convert(cost, uint256) if quoted else 0
+
+
+@internal
+@view
+def _market(priced: Priced) -> (bool, IHedgeVenue.Market):
+    """
+    @return Whether the venue says what it is like, and what.
+    """
+    answered: bool = False
+    words: Bytes[MARKET_BYTES] = b""
+    answered, words = raw_call(
+        priced.venue,
+        abi_encode(priced.price_wad, method_id=method_id("market(uint256)")),
+        max_outsize=MARKET_BYTES,
+        gas=QUOTE_GAS,
+        is_static_call=True,
+        revert_on_failure=False,
+    )
+    if not answered or len(words) != MARKET_BYTES:
+        return False, empty(IHedgeVenue.Market)
+    return True, abi_decode(words, IHedgeVenue.Market)
 
 
 @internal
@@ -409,7 +458,7 @@ def _impact(priced: Priced, assets: uint256, entry: bool) -> uint256:
     gap_after: int256 = priced.gap + step
     if not entry:
         gap_after = priced.gap - step
-    cost: uint256 = self._hedge_cost(priced, gap_after)
+    cost: uint256 = self._hedge_cost(priced, gap_after, entry)
     credit: uint256 = priced.gap_cost
     if (priced.gap > 0) != (gap_after > 0):
         credit = 0

@@ -20,7 +20,11 @@
           fit into leaky buckets: capacity half a day's budget, which leaks in a day; a share is
           kept for urgent plans
        5  each fill within the slippage bound of S (the book) and under the size cap
-       6  the cooldown is over, unless drift was over the urgent band or a venue under the floor
+       6  the cooldown is over, unless drift was over the urgent band, a venue under the floor or
+          part of a hedge lost
+
+     While the book unwinds, sizes only shrink positions. A plan that somebody sends in the
+     keeper's place trades, or adds margin where it is under the floor; its reward is in its cost.
 
      A plan is *neutral* if sizes and spot cancel to within 1 bp of what they trade: a move of
      the hedge between venues, or settlement of quote profit or debt against spot. Only then may
@@ -57,7 +61,8 @@ struct Terms:  # what a plan is and which rules that brings
     neutral: bool
     moves: bool  # sizes of both signs
     adds_only: bool  # margin goes in and nothing trades
-    shrinks_only: bool  # no margin comes out, sizes reduce positions, no spot
+    shrinks: bool  # each size takes a position towards zero
+    shrinks_only: bool  # the same, no margin comes out, no spot
     reduces: bool  # each size takes a position towards zero, no spot
     healthy: bool  # every venue with a position is at the margin target
     rescue: bool  # a touched venue is under the floor
@@ -120,6 +125,7 @@ def judge(
             most: int256 = after.nav * convert(outcome.allotments_bps[i], int256)
             within: bool = after.values[i] * convert(BPS, int256) <= most
             assert within or after.values[i] < before.values[i], "book: over the allotment"
+    assert terms.shrinks or not outcome.unwinds, "book: unwinding only shrinks"
     cost: int256 = before.nav - after.nav
     verdict: IHedgeGuard.Verdict = IHedgeGuard.Verdict(
         plan_hash=keccak256(abi_encode(plan)),
@@ -128,7 +134,10 @@ def judge(
         buckets=outcome.buckets,
     )
     if not terms.trades:
-        assert cost <= DUST, "book: cost over its bound"
+        assert terms.rescue or not outcome.open_to_all, "book: margin over its floor"
+        assert cost <= DUST + convert(outcome.reward, int256), "book: cost over its bound"
+        if outcome.reward != 0:
+            verdict.buckets = self._filled(terms, cost, 0, before, outcome.buckets, limits)
         return verdict
     if not terms.urgent:
         ready_at: uint256 = outcome.rebalanced_at + limits.cooldown_secs
@@ -181,7 +190,7 @@ def _classified(
     assert len(plan.legs) != 0 or plan.spot_assets != 0, "book: plan is empty"
     terms: Terms = empty(Terms)
     terms.adds_only = True
-    terms.reduces = plan.spot_assets == 0
+    terms.shrinks = True
     terms.net = plan.spot_assets
     terms.gross = self._within(plan.spot_assets, limits.max_trade)
     longs: bool = False
@@ -202,10 +211,11 @@ def _classified(
             longs = longs or leg.size > 0
             shorts = shorts or leg.size < 0
             if not self._shrinks(before.margins[i].delta, leg.size):
-                terms.reduces = False
+                terms.shrinks = False
         elif leg.margin_assets == 0 and leg.margin_quote == 0:
             raise "book: leg is empty"
     terms.trades = terms.gross != 0
+    terms.reduces = terms.shrinks and plan.spot_assets == 0
     terms.shrinks_only = terms.adds_only and terms.reduces
     terms.adds_only = terms.adds_only and not terms.trades
     terms.neutral = (
@@ -214,7 +224,7 @@ def _classified(
     terms.moves = longs and shorts
     assert terms.neutral or not terms.moves, "book: sizes differ in sign"
     terms.healthy = True
-    terms.urgent = before.drift_wad > limits.urgent_band_bps * BP_WAD
+    terms.urgent = outcome.lost or before.drift_wad > limits.urgent_band_bps * BP_WAD
     for i: uint256 in range(outcome.venue_count, bound=MAX_VENUES):
         equity: int256 = before.margins[i].equity
         maintenance: uint256 = before.margins[i].maintenance

@@ -17,8 +17,10 @@
 @custom:units Asset amounts in raw asset units under 2**112, shares in raw units of OFFSET more
      decimals, prices WAD between 1e6 and 1e30. Gap too long positive.
 @custom:rounding For the vault: shares minted and assets paid out down, the rest up.
-@custom:halt The guardian pauses entry (modules/pause.vy), the owner can lift it. Exits cannot be
-     paused; they stop while there is no good price and while equity is not positive.
+@custom:halt The guardian pauses entry (modules/pause.vy), the owner can lift it. Nobody enters
+     while a venue fails, has lost part of the hedge or says more than it can be worth, nor once the
+     book unwinds. Exits cannot be paused; they stop while there is no good price and while equity
+     is not positive.
 """
 
 from ethereum.ercs import IERC20
@@ -133,10 +135,10 @@ def deposit(assets: uint256, receiver: address, min_shares: uint256 = 0) -> uint
         skew, which others can move in front of a transaction, so people should set this.
     @return Shares minted to `receiver`, rounded down.
     """
-    flow: IBookFlows.Flow = extcall BOOK.open_flow()
+    flow: IBookFlows.Flow = extcall BOOK.open_flow(self._idle())
     offer: IFlowRules.Offer = staticcall RULES.entry(flow, self._holdings(), assets)
     self._require_bound(min_shares <= offer.shares)
-    self._enter(flow.price_wad, offer, receiver)
+    self._enter(flow, offer, receiver)
     return offer.shares
 
 
@@ -148,10 +150,10 @@ def mint(shares: uint256, receiver: address, max_assets: uint256 = max_value(uin
     @param max_assets The most to be paid in.
     @return Assets paid in, rounded up.
     """
-    flow: IBookFlows.Flow = extcall BOOK.open_flow()
+    flow: IBookFlows.Flow = extcall BOOK.open_flow(self._idle())
     offer: IFlowRules.Offer = staticcall RULES.issue(flow, self._holdings(), shares)
     self._require_bound(offer.assets <= max_assets)
-    self._enter(flow.price_wad, offer, receiver)
+    self._enter(flow, offer, receiver)
     return offer.assets
 
 
@@ -168,7 +170,7 @@ def withdraw(
     @param max_shares The most to be burned.
     @return Shares burned, rounded up.
     """
-    flow: IBookFlows.Flow = extcall BOOK.open_flow()
+    flow: IBookFlows.Flow = extcall BOOK.open_flow(self._idle())
     offer: IFlowRules.Offer = staticcall RULES.withdrawal(
         flow, self._holdings(), staticcall QUEUE.pending_shares(), assets
     )
@@ -185,7 +187,7 @@ def redeem(shares: uint256, receiver: address, owner: address, min_assets: uint2
     @param min_assets The least to be paid out.
     @return Assets paid out, rounded down.
     """
-    flow: IBookFlows.Flow = extcall BOOK.open_flow()
+    flow: IBookFlows.Flow = extcall BOOK.open_flow(self._idle())
     offer: IFlowRules.Offer = staticcall RULES.redemption(
         flow, self._holdings(), staticcall QUEUE.pending_shares(), shares
     )
@@ -240,7 +242,7 @@ def fill(
     @return The price, and one fill for each order up to the first that had to wait.
     """
     assert msg.sender == QUEUE.address, "vault: caller is not the queue"
-    flow: IBookFlows.Flow = extcall BOOK.open_flow()
+    flow: IBookFlows.Flow = extcall BOOK.open_flow(self._idle())
     holdings: IFlowRules.Holdings = self._holdings()
     shares: uint256 = 0
     for order: IFlowRules.Order in orders:
@@ -415,8 +417,8 @@ def previewRedeem(shares: uint256) -> uint256:
 @view
 def maxDeposit(receiver: address) -> uint256:
     """
-    @notice The most that may be paid in now. Zero while there is no good price or entry is
-        paused.
+    @notice The most that may be paid in now. Zero while there is no good price, entry is
+        paused or the hedge is not sound.
     """
     return self._max_entry()[0]
 
@@ -493,7 +495,7 @@ def _max_entry() -> (uint256, uint256):
     @return Assets and shares.
     """
     flow: IBookFlows.Flow = staticcall BOOK.flow()
-    if not flow.price_ok or block.timestamp < self._paused_until():
+    if not flow.price_ok or not flow.sound or block.timestamp < self._paused_until():
         return 0, 0
     return staticcall RULES.most_entry(flow, self._holdings())
 
@@ -529,12 +531,13 @@ def _require_bound(kept: bool):
 
 
 @internal
-def _enter(price_wad: uint256, offer: IFlowRules.Offer, receiver: address):
+def _enter(flow: IBookFlows.Flow, offer: IFlowRules.Offer, receiver: address):
     """
     @dev State before the tokens. Reverts with one reason for each rule.
     """
     self._require_parties(offer.assets, receiver)
     assert block.timestamp >= self._paused_until(), "vault: entry is paused"
+    assert flow.sound, "vault: hedge is not sound"
     assert offer.entry_open, "vault: equity not positive"
     assert offer.assets <= offer.room, "vault: gap over its limit"
     assert offer.shares != 0, "vault: zero shares"
@@ -546,7 +549,7 @@ def _enter(price_wad: uint256, offer: IFlowRules.Offer, receiver: address):
     log IERC4626.Deposit(
         sender=msg.sender, owner=receiver, assets=offer.assets, shares=offer.shares
     )
-    self._log_flow(price_wad, offer, receiver, 1, supply_before, idle_after)
+    self._log_flow(flow.price_wad, offer, receiver, 1, supply_before, idle_after)
     assert extcall ASSET.transferFrom(
         msg.sender, self, offer.assets, default_return_value=True
     ), "vault: transfer failed"

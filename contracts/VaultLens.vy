@@ -3,8 +3,8 @@
 # pragma evm-version shanghai
 """
 @title Everything a keeper needs about many vaults in one call
-@notice Holds nothing. Answers for a vault whose oracle is bad, with the best price there is, and
-     for accounts that are insolvent.
+@notice Holds nothing. Answers for a vault whose oracle is bad, with the best price there is, for
+     accounts that are insolvent and for venues that do not answer.
 @dev Where the oracle says a price that may not be used, that price is shown; where it says none,
      the book's last good one is. Without any, the venues' accounts are left empty. An address
      that is no vault reverts the call.
@@ -15,6 +15,7 @@
 from ethereum.ercs import IERC20
 from ethereum.ercs import IERC20Detailed
 
+from interfaces import IBookControl
 from interfaces import IBookFlows
 from interfaces import IHedgeBook
 from interfaces import IHedgeVault
@@ -27,6 +28,8 @@ implements: IVaultLens
 
 MAX_VAULTS: constant(uint256) = 25
 MAX_VENUES: constant(uint256) = 4
+MARKET_BYTES: constant(uint256) = 18 * 32
+MARKET_GAS: constant(uint256) = 150_000  # what a venue may burn to say what it is like
 
 
 @external
@@ -109,9 +112,34 @@ def _venue(book: address, i: uint256, price_wad: uint256) -> IVaultLens.VenueSna
     snapshot.venue = venue
     snapshot.allotment_bps = staticcall IHedgeBook(book).allotment_bps(venue)
     if price_wad != 0:
-        snapshot.margin = staticcall IHedgeVenue(venue).margin(book, price_wad)
-        snapshot.market = staticcall IHedgeVenue(venue).market(price_wad)
+        sight: IBookControl.Sight = staticcall IBookControl(book).sight(i, price_wad)
+        snapshot.lost = sight.lost
+        snapshot.value = sight.value
+        snapshot.margin = sight.margin
+        snapshot.answers, snapshot.market = self._market(venue, price_wad)
+        snapshot.answers = snapshot.answers and sight.answers
     return snapshot
+
+
+@internal
+@view
+def _market(venue: address, price_wad: uint256) -> (bool, IHedgeVenue.Market):
+    """
+    @return Whether the venue says what it is like, and what.
+    """
+    answered: bool = False
+    words: Bytes[MARKET_BYTES] = b""
+    answered, words = raw_call(
+        venue,
+        abi_encode(price_wad, method_id=method_id("market(uint256)")),
+        max_outsize=MARKET_BYTES,
+        gas=MARKET_GAS,
+        is_static_call=True,
+        revert_on_failure=False,
+    )
+    if not answered or len(words) != MARKET_BYTES:
+        return False, empty(IHedgeVenue.Market)
+    return True, abi_decode(words, IHedgeVenue.Market)
 
 
 @internal

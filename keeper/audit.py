@@ -83,6 +83,8 @@ class Ledger:
     min_hedge_ratio_bps: int = 0
     max_hedge_ratio_bps: int = 0
     limits: dict[str, int] = field(default_factory=dict)
+    fallback: dict[str, int] = field(default_factory=dict)
+    unwinds: bool = False
     allotments: dict[str, int] = field(default_factory=dict)  # in the order of registration
     keeper: str = NO_ADDRESS
     guardian: str = NO_ADDRESS
@@ -128,6 +130,7 @@ class _Fold:
     backstops: dict[str, str] = field(default_factory=dict)  # venue to the pool's account there
     freed_assets: int = 0  # sent by a venue for an exit whose event is still to come
     traded: bool = False  # in the rebalance whose event is still to come
+    stand_in: str | None = None  # who sends that in the keeper's place
     # Assets, quote and size that owners moved at venues; a book repeats each move of its own.
     untold: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
 
@@ -303,7 +306,8 @@ def _rebalanced(run: _Fold, event: Event) -> None:
     head = record_hash(ledger.audit_head, record)
     run.expect(event, "audit head", head, event["audit_head"])
     run.expect(event, "hedge ratio", ledger.hedge_ratio_bps, record["hedge_ratio_bps"])
-    run.expect(event, "sender", ledger.keeper, record["sender"])
+    run.expect(event, "sender", run.stand_in or ledger.keeper, record["sender"])
+    run.stand_in = None
     run.expect(event, "block", event.log.block, record["block_number"])
     run.expect(event, "decision", record["decision_id"], event["decision_id"])
     run.expect_told(event, event.log.address)
@@ -361,6 +365,31 @@ def _limits(run: _Fold, event: Event) -> None:
     before = run.ledger.limits or dict.fromkeys(event["limits_before"], 0)
     run.expect(event, "limits before", before, event["limits_before"])
     run.ledger.limits = dict(event["limits_after"])
+
+
+def _fallback(run: _Fold, event: Event) -> None:
+    before = run.ledger.fallback or dict.fromkeys(event["terms_before"], 0)
+    run.expect(event, "fallback before", before, event["terms_before"])
+    run.ledger.fallback = dict(event["terms_after"])
+
+
+def _fell_back(run: _Fold, event: Event) -> None:
+    run.stand_in = event["sender"]
+
+
+def _flagged(run: _Fold, event: Event) -> None:
+    run.ledger.last_price_wad = event["price_wad"]
+
+
+def _hedge_lost(run: _Fold, event: Event) -> None:
+    account = run.ledger.account(event["venue"], event.log.address)
+    run.expect(event, "assets there", account.assets, event["assets"])
+    run.expect(event, "size there", account.size, event["delta"])
+
+
+def _unwind_started(run: _Fold, event: Event) -> None:
+    run.expect(event, "unwinding before", run.ledger.unwinds, False)
+    run.ledger.unwinds = True
 
 
 def _venue_added(run: _Fold, event: Event) -> None:
@@ -567,6 +596,11 @@ _BOOKINGS: Final[dict[tuple[str, str], Callable[[_Fold, Event], None]]] = {
     ("HedgeBook", "HedgeRatioSet"): _ratio,
     ("HedgeBook", "HedgeRatioBoundsSet"): _ratio_bounds,
     ("HedgeBook", "LimitsSet"): _limits,
+    ("HedgeBook", "FallbackSet"): _fallback,
+    ("HedgeBook", "FellBack"): _fell_back,
+    ("HedgeBook", "Flagged"): _flagged,
+    ("HedgeBook", "HedgeLost"): _hedge_lost,
+    ("HedgeBook", "UnwindStarted"): _unwind_started,
     ("HedgeBook", "VenueAdded"): _venue_added,
     ("HedgeBook", "AllotmentSet"): _allotment,
     ("HedgeBook", "VaultSet"): _vault_set,

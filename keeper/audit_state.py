@@ -68,6 +68,8 @@ def read_ledger(call: Call, system: System, replayed: Ledger) -> Ledger:
         min_hedge_ratio_bps=state["min_hedge_ratio_bps"],
         max_hedge_ratio_bps=state["max_hedge_ratio_bps"],
         limits=asked.book("limits"),
+        fallback=asked.book("fallback_terms"),
+        unwinds=state["unwinds"],
         allotments=asked.allotments(),
         keeper=asked.book("keeper"),
         guardian=asked.book("guardian"),

@@ -174,8 +174,11 @@ def _shrinks_only(outcome: Outcome, vault: VaultSnapshot) -> bool:
 
 def _reduces(outcome: Outcome, vault: VaultSnapshot) -> bool:
     """Return whether each size takes a position towards zero, and no spot trades."""
-    if outcome.plan.spot_assets:
-        return False
+    return not outcome.plan.spot_assets and _shrinks(outcome, vault)
+
+
+def _shrinks(outcome: Outcome, vault: VaultSnapshot) -> bool:
+    """Return whether each size takes a position towards zero."""
     for leg in outcome.plan.legs:
         delta = venue_at(vault, leg.venue).margin.delta
         if leg.size and (sign(leg.size) == sign(delta) or abs(leg.size) > abs(delta)):
@@ -191,6 +194,8 @@ def _admission_rule(outcome: Outcome, vault: VaultSnapshot, at: int) -> str | No
     state, limits, before = vault.state, vault.limits, outcome.before
     if at < state.paused_until and not _shrinks_only(outcome, vault):
         return f"rebalancing is paused for {state.paused_until - at} s"
+    if state.unwinds and not _shrinks(outcome, vault):
+        return "positions only shrink while the book unwinds"
     if not _trades(outcome):
         return None
     ready_at = state.rebalanced_at + limits.cooldown_secs
@@ -344,7 +349,7 @@ def _move_margin(
         vault,
         idle_assets=Assets(idle_assets),
         state=replace(vault.state, idle_quote=Quote(idle_quote)),
-        venues=_with(vault, replace(venue, margin=account)),
+        venues=_with(vault, _changed(venue, scale, margin=account)),
     )
 
 
@@ -362,7 +367,8 @@ def _trade(vault: VaultSnapshot, leg: Leg, scale: Scale) -> VaultSnapshot:
         raise Impossible("the rest of the position would be under maintenance")
     elif margin.equity * abs(venue.margin.delta) < venue.margin.equity * abs(margin.delta):
         raise Impossible("the rest of the position would have less equity")
-    return replace(vault, venues=_with(vault, replace(venue, market=market, margin=margin)))
+    changed = _changed(venue, scale, market=market, margin=margin)
+    return replace(vault, venues=_with(vault, changed))
 
 
 def _check_opening(market: Market, margin: Margin, scale: Scale) -> None:
@@ -400,6 +406,14 @@ def _spot_quote(vault: VaultSnapshot, assets: int) -> int:
     if assets > 0:
         return -spot_buy_cost_up(vault, assets)
     return spot_sell_proceeds_down(vault, -assets)
+
+
+def _changed(
+    venue: VenueSnapshot, scale: Scale, *, margin: Margin, market: Market | None = None
+) -> VenueSnapshot:
+    """Return the venue with another account, which counts by what it is worth more or less."""
+    value = venue.value + venue_equity(margin, scale) - venue_equity(venue.margin, scale)
+    return replace(venue, margin=margin, market=market or venue.market, value=Quote(value))
 
 
 def _with(vault: VaultSnapshot, changed: VenueSnapshot) -> tuple[VenueSnapshot, ...]:

@@ -26,7 +26,7 @@ from keeper.situation import (
     sized,
 )
 from keeper.snapshot import VenueSnapshot
-from keeper.units import BPS, WAD, Assets, Quote, div_ceil, sign
+from keeper.units import BPS, WAD, Assets, Quote, div_ceil, positive_part, sign
 
 Places = Sequence[tuple[int, VenueSnapshot]]  # with their places in the book
 
@@ -106,6 +106,8 @@ def _most(situation: Situation, place: tuple[int, VenueSnapshot], direction: int
     """Return the largest order up to `cap` that a venue would pass alone."""
     i, venue = place
     upper = min(cap, situation.vault.limits.max_trade)
+    if situation.vault.state.unwinds:
+        upper = min(upper, positive_part(-direction * venue.margin.delta))
 
     def fault(size: int) -> str | None:
         return _alone(situation, venue, direction * size) if size else None

@@ -77,12 +77,13 @@ class Risk:
     target_exposure_bps: int
     drift_urgent: bool
     margin_urgent: bool
+    hedge_lost: bool  # a venue closed or seized something
     venues: tuple[VenueRisk, ...]
 
     @property
     def urgent(self) -> bool:
-        """Return whether drift or margin overrides the cooldown."""
-        return self.drift_urgent or self.margin_urgent
+        """Return whether something overrides the cooldown."""
+        return self.drift_urgent or self.margin_urgent or self.hedge_lost
 
     @property
     def margin_ratio_bps(self) -> Bps | None:
@@ -104,7 +105,7 @@ def assess(vault: VaultSnapshot) -> Risk:
         raise ValueError("expected a positive price")
     scale = scale_of(vault)
     assets = Assets(vault.idle_assets + sum(v.margin.assets for v in vault.venues))
-    value = Quote(vault.state.idle_quote + sum(_quote_value(v.margin) for v in vault.venues))
+    value = Quote(vault.state.idle_quote + sum(_quote_value(v, scale) for v in vault.venues))
     equity = Assets(assets + scale.assets_down(value))
     delta = Assets(assets + sum(v.margin.delta for v in vault.venues))
     target_bps = BPS - vault.state.hedge_ratio_bps
@@ -129,6 +130,7 @@ def assess(vault: VaultSnapshot) -> Risk:
         margin_urgent=any(
             v.margin_ratio_bps is not None and v.margin_ratio_bps < floor for v in venues
         ),
+        hedge_lost=any(v.lost for v in vault.venues),
         venues=venues,
     )
 
@@ -176,11 +178,14 @@ def distance_bps(margin: Margin, market: Market, scale: Scale) -> Bps | None:
     return Bps(div_floor(abs(price - scale.price_wad) * BPS, scale.price_wad))
 
 
-def _quote_value(margin: Margin) -> int:
-    return margin.quote + margin.profit
+def _quote_value(venue: VenueSnapshot, scale: Scale) -> int:
+    """Return what the book believes of a venue beside the asset margin."""
+    return venue.value - scale.value_down(venue.margin.assets)
 
 
 def _venue_risk(vault: VaultSnapshot, venue: VenueSnapshot, scale: Scale) -> VenueRisk:
+    if not venue.answers:
+        return _unknown(venue, scale)
     margin, market = venue.margin, venue.market
     mark = Wad(div_floor(scale.price_wad * (WAD + market.premium_wad), WAD))
     worse = margin.equity - closing_loss_up(market, margin.delta, scale)
@@ -195,6 +200,22 @@ def _venue_risk(vault: VaultSnapshot, venue: VenueSnapshot, scale: Scale) -> Ven
         liquidation_price_wad=liquidation_price_wad(margin, market, scale),
         distance_bps=distance_bps(margin, market, scale),
         free_margin=Quote(worse - margin.initial),
+    )
+
+
+def _unknown(venue: VenueSnapshot, scale: Scale) -> VenueRisk:
+    """Return what can be said of a venue that does not answer: what was left there."""
+    return VenueRisk(
+        venue=venue.venue,
+        delta=venue.margin.delta,
+        mark_wad=scale.price_wad,
+        basis_bps=0,
+        spot_basis_bps=None,
+        funding_year_bps=0,
+        margin_ratio_bps=None,
+        liquidation_price_wad=None,
+        distance_bps=None,
+        free_margin=Quote(0),
     )
 
 

@@ -90,7 +90,9 @@ class Situation:
     def venues(self) -> tuple[tuple[int, VenueSnapshot], ...]:
         """Return the venues to which something may be sent, with their places in the book."""
         shut = self.policy.shut_venues
-        return tuple((i, v) for i, v in enumerate(self.vault.venues) if not shut >> i & 1)
+        return tuple(
+            (i, v) for i, v in enumerate(self.vault.venues) if v.answers and not shut >> i & 1
+        )
 
     @property
     def least_trade(self) -> int:

@@ -68,6 +68,9 @@ class VenueSnapshot:
 
     venue: Address
     allotment_bps: Bps
+    answers: bool  # False: what the book left there stands for the margin, the market is empty
+    lost: bool  # what is there is not what the book left
+    value: Quote  # what counts of it, at the index
     margin: Margin
     market: Market
 
@@ -90,6 +93,8 @@ class State:
     paused_until: int
     last_price_wad: Wad
     last_price_at: int
+    flagged_at: int  # Unix seconds since when the keeper is late; 0 when he is not
+    unwinds: bool  # for good: the target is no hedge, nobody enters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,12 +212,12 @@ _MARKET = _table(
     maker_fee_wad=_U, initial_base_wad=_U, initial_slope_wad=_U, maintenance_share_wad=_U,
     maintenance_floor_wad=_U, haircut_wad=_U, pool_equity=_S, insurance=_U,
 )  # fmt: skip
-_VENUE = _table(venue=_A, allotment_bps=_U)
+_VENUE = _table(venue=_A, allotment_bps=_U, answers=_flag, lost=_flag, value=_S)
 _STATE = _table(
     nonce=_U, audit_head=bytes, hedge_ratio_bps=_U, min_hedge_ratio_bps=_U,
     max_hedge_ratio_bps=_U, hedge_ratio_set_at=_U, idle_quote=_U, cost_used=_U,
     turnover_used=_U, neutral_turnover_used=_U, rebalanced_at=_U, paused_until=_U,
-    last_price_wad=_U, last_price_at=_U,
+    last_price_wad=_U, last_price_at=_U, flagged_at=_U, unwinds=_flag,
 )  # fmt: skip
 _LIMITS = _table(
     inner_band_bps=_U, urgent_band_bps=_U, min_step_bps=_U, overshoot_bps=_U,

@@ -315,6 +315,8 @@ def hedge(situation: Situation) -> Wish:
     """Close the gap to the target, as far as one plan may."""
     risk, policy, sheet = situation.risk, situation.policy, situation.sheet
     wanted = _wanted(situation)
+    if situation.vault.state.unwinds:
+        wanted = _closable(situation, wanted)
     if wanted == 0:
         return None
     direction = sign(wanted)
@@ -334,6 +336,14 @@ def hedge(situation: Situation) -> Wish:
     if not situation.venues:
         return "the vault has no venue" + " that is not shut" * bool(situation.vault.venues)
     return placed(situation, direction, cap, f"drift {risk.drift_bps} bps")
+
+
+def _closable(situation: Situation, wanted: int) -> int:
+    """Return what of a trade only shrinks positions."""
+    side = sign(wanted)
+    open_size = sum(positive_part(-side * venue.margin.delta) for _, venue in situation.venues)
+    closable = side * min(abs(wanted), open_size)
+    return situation.sheet.search("wanted", "what only shrinks positions", closable, "assets")
 
 
 def _wanted(situation: Situation) -> int:

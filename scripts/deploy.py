@@ -224,16 +224,19 @@ def _deploy_vault(builder: _Builder, settings: Settings) -> None:
     limits = settings.limits or terms.limits(asset_decimals)
     builder.create("HedgeGuard", "HedgeGuard")
     parts = ("Asset", "Quote", "PriceOracle", "SpotMarket", "HedgeGuard")
+    # A book's code is in two contracts, of which the first knows the second.
+    builder.create("BookControl", "BookControl", tuple(builder[part] for part in parts))
     builder.create(
         "HedgeBook",
         "HedgeBook",
-        *(builder[part] for part in parts),
+        builder["BookControl"],
         settings.keeper,
         settings.guardian,
         settings.hedge_ratio_bps,
         settings.min_hedge_ratio_bps,
         settings.max_hedge_ratio_bps,
         limits.words(),
+        terms.fallback(asset_decimals),
     )
     builder.create(
         "RedemptionQueue",

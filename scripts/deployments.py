@@ -37,6 +37,7 @@ NAMES: Final = (
     "VenueRecovery",
     "PerpVenue",
     "HedgeGuard",
+    "BookControl",
     "HedgeBook",
     "RedemptionQueue",
     "FlowRules",

@@ -28,6 +28,8 @@ UNSTAKE_WINDOW_SECS: Final = 172_800  # two days to be paid, without a free exit
 SPOT_FEE_WAD: Final = 5 * BASIS_POINT  # the usual tier for ETH against USDC
 POOL_DELAY_SECS: Final = 3_600  # time to liquidate what a leaver knows to be bad
 POOL_WINDOW_SECS: Final = 4 * 3_600  # three heartbeats to be executed in, and no longer to wait
+FALLBACK_GRACE_SECS: Final = 1_800  # a keeper that was restarted by hand is there again by then
+FALLBACK_RAMP_SECS: Final = 3_600
 QUEUE_DELAY_SECS: Final = 3_600  # the heartbeat: nobody knows the round that prices his exit
 QUEUE_CANCEL_DELAY_SECS: Final = 86_400  # a request that is easily taken back is a free option
 PREMIUM_TOLERANCE_WAD: Final = 20 * BASIS_POINT  # a skew of 200 pushed in front of a fill
@@ -119,6 +121,11 @@ class Limits:
     def words(self) -> tuple[int, ...]:
         """Return the struct as the ABI wants it."""
         return astuple(self)
+
+
+def fallback(asset_decimals: int) -> tuple[int, int, int]:
+    """Return grace, ramp and the most of a reward: 0.05 of an asset, gas at 125 gwei for ETH."""
+    return FALLBACK_GRACE_SECS, FALLBACK_RAMP_SECS, 10**asset_decimals // 20
 
 
 def queue_min_shares(asset_decimals: int) -> int:

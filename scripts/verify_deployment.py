@@ -200,6 +200,7 @@ def _wiring(deployment: Deployment) -> list[Finding]:
         ("HedgeBook", "oracle", "PriceOracle"),
         ("HedgeBook", "spot", "SpotMarket"),
         ("HedgeBook", "guard", "HedgeGuard"),
+        ("HedgeBook", "NEXT", "BookControl"),
         ("HedgeBook", "vault", "HedgeVault"),
         ("HedgeVault", "book", "HedgeBook"),
         ("HedgeVault", "asset", "Asset"),
@@ -233,7 +234,7 @@ def _roles(deployment: Deployment) -> list[Finding]:
             text = f"ownership is offered to {part.pending_owner()}"
             found.append(Finding(grade="note", name=name, text=text))
     book = contract(deployment, "HedgeBook")
-    keeper, guardian = deployment["HedgeBook"].arguments[5:7]
+    keeper, guardian = deployment["HedgeBook"].arguments[1:3]
     found += [
         _same("HedgeBook", "keeper", str(book.keeper()), keeper),
         _same("HedgeBook", "guardian", str(book.guardian()), guardian),
@@ -249,7 +250,7 @@ def _limits(deployment: Deployment) -> list[Finding]:
     book, vault = contract(deployment, "HedgeBook"), contract(deployment, "HedgeVault")
     oracle, venue = contract(deployment, "PriceOracle"), contract(deployment, "PerpVenue")
     rules = contract(deployment, "LiquidationRules")
-    ratio, low, high, limits = deployment["HedgeBook"].arguments[7:11]
+    ratio, low, high, limits, fallback = deployment["HedgeBook"].arguments[3:]
     state, oracle_arguments = book.state().dict(), deployment["PriceOracle"].arguments
     terms, live = deployment["LiquidationRules"].arguments[3], rules.terms().dict()
     pays = failing_pays(int(live["premium_cap_wad"]), int(live["penalty_wad"]))
@@ -262,6 +263,7 @@ def _limits(deployment: Deployment) -> list[Finding]:
         _same("LiquidationRules", "terms", rules.terms(), terms),
         _true("LiquidationRules", "premium cap within the penalty", not pays),
         _same("HedgeBook", "limits", book.limits(), limits),
+        _same("HedgeBook", "fallback", book.fallback_terms(), fallback),
         _same("HedgeBook", "lower ratio bound", state["min_hedge_ratio_bps"], low),
         _same("HedgeBook", "upper ratio bound", state["max_hedge_ratio_bps"], high),
         _same("PriceOracle", "max deviation", oracle.max_deviation_bps(), oracle_arguments[4]),

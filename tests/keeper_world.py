@@ -89,6 +89,8 @@ def venue(
     decimals: tuple[int, int] = (18, 6),
     allotment_bps: int = 10_000,
     address: Address = VENUE,
+    answers: bool = True,
+    lost: bool = False,
     **terms: Any,
 ) -> VenueSnapshot:
     terms = {"skew": delta, "short_size": max(-delta, 0), "long_size": max(delta, 0)} | terms
@@ -105,7 +107,13 @@ def venue(
         maintenance=curve.maintenance_up(state, delta, scale),
     )
     return VenueSnapshot(
-        venue=address, allotment_bps=Bps(allotment_bps), margin=margin, market=state
+        venue=address,
+        allotment_bps=Bps(allotment_bps),
+        answers=answers,
+        lost=lost,
+        value=Quote(scale.value_down(assets) + quote + profit),
+        margin=margin,
+        market=state,
     )
 
 
@@ -136,6 +144,8 @@ def snapshot(
         "paused_until": 0,
         "last_price_wad": price_wad,
         "last_price_at": NOW,
+        "flagged_at": 0,
+        "unwinds": False,
     } | (state or {})
     vault: dict[str, Any] = {
         "vault": VAULT,

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,33 @@ boa.interpret.set_search_paths([str(CONTRACTS)])
 def deployer(path: str) -> Any:
     """Return the compiled contract, once in a run; `path` is relative to ``contracts/``."""
     return boa.load_partial(str(CONTRACTS / path))
+
+
+class Joined:
+    """A contract with the calls of all parts that its code is in."""
+
+    def __init__(self, contract: Any, names: Iterable[str]) -> None:
+        self.contract = self.called = contract
+        self.parts = [contract]
+        with warnings.catch_warnings():  # the code at the address is not the part's, on purpose
+            warnings.simplefilter("ignore")
+            self.parts += [deployer(f"{name}.vy").at(contract.address) for name in names]
+        # Whoever decodes logs asks the contract that was registered last at the address.
+        for part in self.parts[1:]:
+            contract.event_abi_for.update(part.event_abi_for)
+        boa.env.register_contract(contract.address, contract)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a call or view of the part that has it."""
+        for part in self.parts:
+            if hasattr(part, name):
+                self.called = part
+                return getattr(part, name)
+        raise AttributeError(name)
+
+    def get_logs(self, **options: Any) -> list[Any]:
+        """Return the events of the last call."""
+        return list(self.contract.get_logs(self.called._computation, **options))
 
 
 def deploy_token(decimals: int, symbol: str = "TKN") -> Any:

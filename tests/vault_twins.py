@@ -27,7 +27,7 @@ from keeper.simulation.reference import (
     Terms,
     Venue,
 )
-from keeper.simulation.reference.hedge_vault import HedgeVault, Identity, Registered
+from keeper.simulation.reference.hedge_vault import Fallback, HedgeVault, Identity, Registered
 from keeper.snapshot import (
     Address,
     Limits,
@@ -39,7 +39,7 @@ from keeper.snapshot import (
 )
 from tests import market_world
 from tests.reference_world import outcome, reason_of
-from tests.vault_world import LIMIT_NAMES, vault_world
+from tests.vault_world import FALLBACK, LIMIT_NAMES, vault_world
 from tests.venue_world import FEED_UNIT, POOL_DELAY, POOL_WINDOW, deploy_pool, deploy_venue
 
 PRICE, DEPOSIT, LIQUIDITY, SPOT_FEE_WAD, SPOT_DEPTH = 1_000, 100, 10_000_000, 10**15, 100_000
@@ -123,7 +123,15 @@ class VaultTwins:
             base_charge_bps=90,
             hedge_ratio_set_at=state["hedge_ratio_set_at"],
         )
-        self.vault = HedgeVault(identity, self.oracle, spot, registered, limits)
+        self.vault = HedgeVault(
+            identity,
+            self.oracle,
+            spot,
+            registered,
+            limits,
+            Fallback(*FALLBACK),
+            at=self.deployed_at,
+        )
         self.publish(PRICE * FEED_UNIT)
         self.refused: Counter[str] = Counter()
 
@@ -178,13 +186,44 @@ class VaultTwins:
         """Send the plan to both, compare, and return why it was refused."""
         legs = [leg.words() for leg in plan.legs]
         words = (*plan.words()[:3], legs, *plan.words()[4:])
-        chain = refusal_on_chain(lambda: self.world.book.rebalance(words, sender=self.world.keeper))
-        model = refusal_in_model(lambda: self.vault.rebalance(plan, at=self.now))
-        assert chain == model, f"the chain says {chain!r}, the model {model!r}: {plan}"
+        return self._both(
+            lambda: self.world.book.rebalance(words, sender=self.world.keeper),
+            lambda: self.vault.rebalance(plan, at=self.now),
+        )
+
+    def flag(self) -> None:
+        """Let anybody flag on both."""
+        self._both(
+            lambda: self.world.book.flag(sender=self.trader), lambda: self.vault.flag(at=self.now)
+        )
+
+    def fall_back(self, leg: Leg, reward: int) -> str | None:
+        """Let the trader come in the keeper's place on both, and return why he was refused."""
+        chain = lambda: self.world.book.fall_back(  # noqa: E731
+            leg.words(), reward, self.trader, sender=self.trader
+        )
+        return self._both(chain, lambda: self.vault.fall_back(leg, reward, at=self.now))
+
+    def unwind(self) -> None:
+        """Let the guardian start the unwinding of both."""
+        self.world.book.start_unwind(sender=self.world.guardian)
+        self.vault.start_unwind(at=self.now)
+
+    def liquidate(self, n: int) -> None:
+        """Let the trader liquidate the book at the n-th venue, if it can be."""
+        chain, model = self.venues[n], self.vault.venues[n].venue
+        self._both(
+            lambda: chain.liquidate(self.world.book.address, sender=self.trader),
+            lambda: model.liquidate(self.trader.lower(), lower(self.world.book), at=self.now),
+        )
+
+    def _both(self, chain: Callable[[], Any], model: Callable[[], Any]) -> str | None:
+        on_chain, in_model = refusal_on_chain(chain), refusal_in_model(model)
+        assert on_chain == in_model, f"the chain says {on_chain!r}, the model {in_model!r}"
         self.compare()
-        if chain is not None:
-            self.refused[chain] += 1
-        return chain
+        if on_chain is not None:
+            self.refused[on_chain] += 1
+        return on_chain
 
     def plan(self, *legs: Leg, **fields: Any) -> Plan:
         """Return a plan that is valid in what is left out."""
@@ -238,6 +277,9 @@ def on_chain(world: Any) -> VaultSnapshot:
         VenueSnapshot(
             venue=Address(each.venue.lower()),
             allotment_bps=each.allotment_bps,
+            answers=each.answers,
+            lost=each.lost,
+            value=each.value,
             margin=Margin(**each.margin._asdict()),
             market=Market(**each.market._asdict()),
         )

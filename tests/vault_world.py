@@ -14,7 +14,7 @@ from typing import Any
 
 import boa
 
-from tests.market_world import MAX_UINT, deployer
+from tests.market_world import MAX_UINT, Joined, deployer
 from tests.venue_world import World, world
 
 BPS = 10_000
@@ -25,6 +25,7 @@ DAY = 86_400
 SHARE_DIGITS = 3  # decimals of a share over those of the asset
 QUEUE_DELAY, QUEUE_CANCEL_DELAY = HOUR, 6 * HOUR
 PREMIUM_TOLERANCE_WAD = 2 * 10**15  # 20 bp
+FALLBACK = (HOUR, HOUR, 10**15)  # grace, ramp, most of a reward in raw asset units
 LIMIT_NAMES = (
     "inner_band_bps",
     "urgent_band_bps",
@@ -238,22 +239,21 @@ class VaultWorld:
         self.base.asset_feed.set_answer(0)
 
 
-def deploy_book(parts: dict[str, Any], limits: dict[str, int], **fields: Any) -> Any:
+def deploy_book(parts: dict[str, Any], limits: dict[str, int], **fields: Any) -> Joined:
     """Deploy a book; `parts` names its contracts and roles, `fields` replaces arguments."""
     arguments = {
-        "asset": parts["asset"].address,
-        "quote": parts["quote"].address,
-        "oracle": parts["oracle"].address,
-        "spot": parts["spot"].address,
-        "guard": parts["guard"].address,
+        **{name: parts[name].address for name in ("asset", "quote", "oracle", "spot", "guard")},
         "keeper": parts["keeper"],
         "guardian": parts["guardian"],
         "hedge_ratio_bps": BPS,
         "min_hedge_ratio_bps": 0,
         "max_hedge_ratio_bps": 12_000,
         "limits": tuple(limits[name] for name in LIMIT_NAMES),
+        "fallback_terms": FALLBACK,
     } | fields
-    return deployer("HedgeBook.vy").deploy(*arguments.values())
+    values = list(arguments.values())
+    control = deployer("BookControl.vy").deploy(tuple(values[:5]))
+    return Joined(deployer("HedgeBook.vy").deploy(control.address, *values[5:]), ["BookControl"])
 
 
 def deploy_vault(book: Any, asset_decimals: int, base_charge_bps: int) -> tuple[Any, Any, Any]:

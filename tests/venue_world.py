@@ -8,7 +8,6 @@ through ``world.assets`` and ``world.quote``.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -18,6 +17,7 @@ import boa
 from tests.market_world import (
     MAX_UINT,
     NOBODY,
+    Joined,
     deploy_feed,
     deploy_oracle,
     deploy_token,
@@ -204,48 +204,21 @@ class World:
         return int(self.venue.trade(0, size, limit, sender=account))
 
 
-class Venue:
-    """A venue with the calls of all four contracts that its code is in."""
-
-    def __init__(self, contract: Any) -> None:
-        self.contract = self.called = contract
-        self.parts = [contract]
-        with warnings.catch_warnings():  # the code at the address is not the part's, on purpose
-            warnings.simplefilter("ignore")
-            self.parts += [deployer(f"{name}.vy").at(contract.address) for name in CODE_PARTS[1:]]
-        # Whoever decodes logs asks the contract that was registered last at the address.
-        for part in self.parts[1:]:
-            contract.event_abi_for.update(part.event_abi_for)
-        boa.env.register_contract(contract.address, contract)
-
-    def __getattr__(self, name: str) -> Any:
-        """Return a call or view of the part that has it."""
-        for part in self.parts:
-            if hasattr(part, name):
-                self.called = part
-                return getattr(part, name)
-        raise AttributeError(name)
-
-    def get_logs(self, **options: Any) -> list[Any]:
-        """Return the events of the last call."""
-        return list(self.contract.get_logs(self.called._computation, **options))
-
-
-def deploy_venue(parts: tuple[Any, ...], terms: dict[str, int]) -> Venue:
+def deploy_venue(parts: tuple[Any, ...], terms: dict[str, int]) -> Joined:
     """Deploy a venue and its rules on (asset, quote, oracle, pool, fund)."""
     rules = deploy_rules(parts[0], parts[1], terms)
     return venue_of(tuple(part.address for part in (*parts, rules)))
 
 
-def venue_of(parts: tuple[Any, ...]) -> Venue:
+def venue_of(parts: tuple[Any, ...]) -> Joined:
     """Deploy the code of a venue on the addresses (asset, quote, oracle, pool, fund, rules)."""
     last = deployer(f"{CODE_PARTS[-1]}.vy").deploy(parts)
     for name in CODE_PARTS[-2::-1]:
         last = deployer(f"{name}.vy").deploy(last.address)
-    return Venue(last)
+    return Joined(last, CODE_PARTS[1:])
 
 
-def code_parts(venue: Venue) -> list[str]:
+def code_parts(venue: Joined) -> list[str]:
     """Return the addresses of the code behind a venue."""
     addresses = [str(venue.contract.NEXT())]
     for name in CODE_PARTS[1:-1]:

@@ -89,6 +89,24 @@ def sizes_word(limits: IHedgeBook.Limits) -> uint256:
 
 @internal
 @pure
+def inner_band_bps(bands: uint256) -> uint256:
+    return packed.part(bands, 0, 16)
+
+
+@internal
+@pure
+def urgent_band_bps(bands: uint256) -> uint256:
+    return packed.part(bands, 16, 16)
+
+
+@internal
+@pure
+def margin_floor_bps(bands: uint256) -> uint256:
+    return packed.part(bands, 64, 24)
+
+
+@internal
+@pure
 def margin_target_bps(bands: uint256) -> uint256:
     return packed.part(bands, 88, 24)
 

@@ -43,6 +43,7 @@ filled_bps: public(uint256)  # of a size that is really traded
 delivered_bps: public(uint256)  # of assets and quote really paid out
 equity_shift: public(int256)  # quote added to what `margin` says of the balance
 free_shift: public(uint256)  # asset units added to what is free
+silence: public(uint256)  # how views answer: 0 as they should, 1 not at all, 2 burning their gas
 
 
 @deploy
@@ -86,6 +87,11 @@ def set_faults(
 
 
 @external
+def set_silence(silence: uint256):
+    self.silence = silence
+
+
+@external
 def set_account(account: address, held: Held):
     self.accounts[account] = held
 
@@ -122,6 +128,7 @@ def trade(instrument: uint256, size: int256, limit_price_wad: uint256) -> int256
 @external
 @view
 def margin(account: address, price_wad: uint256) -> IHedgeVenue.Margin:
+    self._keep_silent()
     held: Held = self.accounts[account]
     quote: int256 = held.quote + self.equity_shift
     profit: int256 = self._value(held.size, price_wad) - held.entry
@@ -141,6 +148,7 @@ def margin(account: address, price_wad: uint256) -> IHedgeVenue.Margin:
 @external
 @view
 def market(price_wad: uint256) -> IHedgeVenue.Market:
+    self._keep_silent()
     return empty(IHedgeVenue.Market)
 
 
@@ -150,6 +158,7 @@ def free_assets(account: address, price_wad: uint256, ratio_bps: uint256) -> uin
     """
     @dev All margin without a position, none with one.
     """
+    self._keep_silent()
     held: Held = self.accounts[account]
     if held.size == 0:
         return held.assets
@@ -165,8 +174,19 @@ def quote_trade(instrument: uint256, size: int256, price_wad: uint256) -> (int25
 @external
 @view
 def hedge_cost(instrument: uint256, size: int256, price_wad: uint256) -> uint256:
+    self._keep_silent()
     notional: uint256 = fixed_point.magnitude(self._value(size, price_wad))
     return fixed_point.mul_div_up(notional, self.hedge_cost_bps, BPS)
+
+
+@internal
+@view
+def _keep_silent():
+    assert self.silence != 1, "venue: silent"
+    if self.silence == 2:
+        burnt: bytes32 = empty(bytes32)
+        for _: uint256 in range(10**9):
+            burnt = keccak256(burnt)
 
 
 @internal

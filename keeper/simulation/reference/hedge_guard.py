@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from keeper.plan import Leg, Plan
+from keeper.simulation.reference.book_record import Sight
 from keeper.simulation.reference.reverted import Reverted, require
-from keeper.snapshot import Address, Limits, Margin
+from keeper.snapshot import Limits, Margin
 from keeper.units import (
     BPS,
     DAY_SECS,
@@ -75,6 +76,10 @@ class Carried(NamedTuple):
     rebalanced_at: int
     paused_until: int
     buckets: Buckets
+    lost: bool = False  # part of a hedge was gone
+    unwinds: bool = False
+    open_to_all: bool = False  # sent in the keeper's place
+    reward: int = 0  # quote, part of the cost
 
 
 @dataclass(slots=True)
@@ -88,7 +93,8 @@ class _Class:
     neutral: bool = False
     moves: bool = False
     adds_only: bool = True
-    reduces: bool = True
+    shrinks: bool = True
+    spot: bool = False
     healthy: bool = True
     rescue: bool = False
     urgent: bool = False
@@ -97,12 +103,16 @@ class _Class:
     def trades(self) -> bool:
         return self.gross != 0
 
+    @property
+    def reduces(self) -> bool:
+        return self.shrinks and not self.spot
+
 
 def judge(
     plan: Plan, before: Position, after: Position, carried: Carried, limits: Limits, *, at: int
-) -> Buckets | None:
+) -> tuple[bool, Buckets]:
     """
-    Return the buckets with this plan in them, or None for one that trades nothing.
+    Return whether the plan trades, and the buckets with it in them.
 
     Raises
     ------
@@ -115,10 +125,14 @@ def judge(
         require(only, "book: rebalancing is paused")
     for i in sorted(kind.touched):
         _check_venue(i, before, after, carried, limits)
+    require(kind.shrinks or not carried.unwinds, "book: unwinding only shrinks")
     cost = before.nav - after.nav
     if not kind.trades:
-        require(cost <= DUST, "book: cost over its bound")
-        return None
+        require(kind.rescue or not carried.open_to_all, "book: margin over its floor")
+        require(cost <= DUST + carried.reward, "book: cost over its bound")
+        if carried.reward == 0:
+            return False, carried.buckets
+        return False, _filled(kind, cost, before, carried.buckets, limits, at)
     _check_admission(kind, before, carried, limits, at)
     _check_fills(plan, before, carried, _slippage_bps(kind, limits))
     bounded = before.value_down(kind.gross if kind.neutral else abs(kind.net))
@@ -128,12 +142,12 @@ def judge(
     if kind.moves:
         most_open = _open_size(before.margins) + abs(kind.net)
         require(_open_size(after.margins) <= most_open, "book: positions grow in a move")
-    return _filled(kind, cost, before, carried.buckets, limits, at)
+    return True, _filled(kind, cost, before, carried.buckets, limits, at)
 
 
 def _classified(plan: Plan, before: Position, carried: Carried, limits: Limits) -> _Class:
     require(bool(plan.legs) or plan.spot_assets != 0, "book: plan is empty")
-    kind = _Class(net=plan.spot_assets, reduces=plan.spot_assets == 0)
+    kind = _Class(net=plan.spot_assets, spot=plan.spot_assets != 0)
     kind.gross = _within(plan.spot_assets, limits.max_trade)
     for i, leg in zip(carried.venue_index, plan.legs, strict=True):
         _add_leg(kind, i, leg, before.margins[i].delta, limits.max_trade)
@@ -141,7 +155,7 @@ def _classified(plan: Plan, before: Position, carried: Carried, limits: Limits) 
     signs = {sign(size) for size in kind.sizes.values()}
     kind.moves = len(signs) == 2
     require(kind.neutral or not kind.moves, "book: sizes differ in sign")
-    kind.urgent = before.drift_wad > limits.urgent_band_bps * BP_WAD
+    kind.urgent = carried.lost or before.drift_wad > limits.urgent_band_bps * BP_WAD
     for i, margin in enumerate(before.margins):
         if not _at_margin(margin, limits.margin_target_bps):
             kind.healthy = False
@@ -164,7 +178,7 @@ def _add_leg(kind: _Class, i: int, leg: Leg, delta: int, max_trade: int) -> None
     kind.net += leg.size
     kind.gross += _within(leg.size, max_trade)
     shrinks = (delta > 0) != (leg.size > 0) and abs(leg.size) <= abs(delta)
-    kind.reduces = kind.reduces and shrinks
+    kind.shrinks = kind.shrinks and shrinks
 
 
 def _within(size: int, max_trade: int) -> int:
@@ -299,32 +313,35 @@ def _filled(
 
 
 def position(
-    accounts: Sequence[tuple[Address, Margin]],
+    sights: Sequence[Sight],
     idle: tuple[int, int],
     hedge_ratio_bps: int,
     price_wad: int,
     price_divisor: int,
 ) -> Position:
-    """Return vault and book at a price; `idle` is assets and quote (`HedgeBook._position`)."""
-    margins = tuple(margin for _, margin in accounts)
-    profits = [margin.quote + margin.profit for margin in margins]
-    values = tuple(
-        div_floor(margin.assets * price_wad, price_divisor) + profit
-        for margin, profit in zip(margins, profits, strict=True)
+    """Return vault and book at a price; `idle` is assets and quote (`book_ledger.scene`)."""
+    held = idle[0] + sum(seen.margin.assets for seen in sights)
+    quote_value = idle[1] + sum(
+        seen.value - div_floor(seen.margin.assets * price_wad, price_divisor) for seen in sights
     )
-    held = idle[0] + sum(margin.assets for margin in margins)
-    quote_value = idle[1] + sum(profits)
-    delta = held + sum(margin.delta for margin in margins)
+    delta = held + sum(seen.margin.delta for seen in sights)
     equity = held + div_floor(quote_value * price_divisor, price_wad)
     gap = delta - div_floor(equity * (BPS - hedge_ratio_bps), BPS)
     return Position(
         price_wad=price_wad,
         price_divisor=price_divisor,
-        margins=margins,
-        values=values,
+        margins=tuple(seen.margin for seen in sights),
+        values=tuple(seen.value for seen in sights),
         nav=div_floor(held * price_wad, price_divisor) + quote_value,
         equity=equity,
         delta=delta,
         gap=gap,
         drift_wad=mul_div_up(abs(gap), WAD, equity) if equity > 0 else UINT256_MAX,
+    )
+
+
+def due(position: Position, limits: Limits) -> bool:
+    """Return whether drift is over the urgent band, or margin anywhere under its floor."""
+    return position.drift_wad > limits.urgent_band_bps * BP_WAD or any(
+        not _at_margin(margin, limits.margin_floor_bps) for margin in position.margins
     )

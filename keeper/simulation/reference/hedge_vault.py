@@ -17,10 +17,13 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Protocol
 
 from keeper.plan import MAX_LEGS, Leg, Plan
+from keeper.simulation.reference.book_record import Left, Sight, sight
 from keeper.simulation.reference.hedge_guard import (
+    BP_WAD,
     Buckets,
     Carried,
     Position,
+    due,
     judge,
     position,
     used,
@@ -65,6 +68,17 @@ class Registered(NamedTuple):
     allotment_bps: int
 
 
+class Fallback(NamedTuple):
+    """When anyone may do the keeper's work, and for how much (`IHedgeBook.Fallback`)."""
+
+    grace_secs: int
+    ramp_secs: int
+    max_reward: int  # asset units
+
+
+NO_REWARD: Final = Fallback(DAY_SECS, DAY_SECS, 0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """What a snapshot says of a vault that no plan moves."""
@@ -103,6 +117,10 @@ class HedgeVault:
         Known by their addresses.
     limits : Limits
         The guard's.
+    fallback : Fallback
+        Terms of who comes in the keeper's place.
+    at : int
+        When the venues were registered.
     """
 
     def __init__(
@@ -112,8 +130,12 @@ class HedgeVault:
         spot: SpotMarket,
         venues: Sequence[Registered],
         limits: Limits,
+        fallback: Fallback = NO_REWARD,
+        *,
+        at: int = DAY_SECS,
     ) -> None:
         self.identity = identity
+        self.fallback = fallback
         self.oracle = oracle
         self.spot = spot
         self.venues = tuple(venues)
@@ -127,10 +149,16 @@ class HedgeVault:
         self.buckets = Buckets()
         self.last_price_wad = 0
         self.last_price_at = 0
+        self.flagged_at = 0
+        self.unwinds = False
+        self.left = [Left(noted_at=at - DAY_SECS) for _ in self.venues]
 
     def credit(self, assets: int, *, at: int) -> None:
         """Count assets that a depositor paid in; an entry stores the price."""
-        self._store_price(self.oracle.read(at=at).price_wad, at)
+        price_wad = self.oracle.read(at=at).price_wad
+        if self.flagged_at and not due(self.position(price_wad, at=at), self.limits):
+            self.flagged_at = 0
+        self._see(price_wad, at)
         self.idle_assets += assets
 
     def set_hedge_ratio(self, ratio_bps: int, *, at: int) -> None:
@@ -153,34 +181,108 @@ class HedgeVault:
         Reverted
             With the reason of the contract that refuses; nothing has changed then.
         """
-        try:
-            deepcopy(self)._carry_out(plan, at)
-        except (OverflowError, ZeroDivisionError) as failed:
-            raise Reverted from failed
-        return self._carry_out(plan, at)
+        require(plan.nonce == self.nonce, "book: wrong nonce")
+        require(at <= plan.deadline, "book: deadline passed")
+        return self._tried(plan, at)
+
+    def flag(self, *, at: int) -> int:
+        """Say whether the keeper is late, note what is at the venues, return since when he is."""
+        price_wad = self.oracle.read(at=at).price_wad
+        sights = self._sights(price_wad, self.left, at)
+        position = self._position(sights, price_wad)
+        inside = position.drift_wad <= self.limits.inner_band_bps * BP_WAD
+        for i, seen in enumerate(sights):
+            if inside or not seen.lost:
+                self.left[i] = seen.noted(price_wad, self.price_divisor)
+        late = due(position, self.limits)
+        self.flagged_at = (self.flagged_at or at) if late else 0
+        self._see(price_wad, at)
+        return self.flagged_at
+
+    def fall_back(self, leg: Leg, reward: int, *, at: int) -> Position:
+        """
+        Carry out one leg in the keeper's place, for `reward` asset units.
+
+        Raises
+        ------
+        Reverted
+            As `rebalance`, and where the keeper is not late by the grace period.
+        """
+        require(self.flagged_at != 0, "book: not flagged")
+        ready_at = self.flagged_at + self.fallback.grace_secs
+        require(at >= ready_at, "book: the keeper has time left")
+        elapsed = min(at - ready_at, self.fallback.ramp_secs)
+        most = mul_div_down(self.fallback.max_reward, elapsed, self.fallback.ramp_secs)
+        require(reward <= most, "book: reward too high")
+        takes = leg.margin_assets < 0 or leg.margin_quote < 0
+        require(self.unwinds or not takes, "book: fallback takes no margin")
+        plan = Plan(nonce=self.nonce, deadline=at, decision_id=bytes(32), legs=(leg,))
+        return self._tried(plan, at, open_to_all=True, reward=reward)
+
+    def start_unwind(self, *, at: int) -> None:
+        """Make no hedge the target, for good."""
+        require(not self.unwinds, "book: unwinding already")
+        self.unwinds = True
+        self.identity = replace(
+            self.identity,
+            hedge_ratio_bps=0,
+            min_hedge_ratio_bps=0,
+            max_hedge_ratio_bps=0,
+            hedge_ratio_set_at=at,
+        )
 
     def position(self, price_wad: int, *, at: int) -> Position:
         """Return what the vault owns at a price, funding accrued to the second."""
+        return self._position(self._sights(price_wad, self.left, at), price_wad)
+
+    def _sights(self, price_wad: int, left: Sequence[Left], at: int) -> list[Sight]:
         book = self.identity.book
-        accounts = [
-            (Address(known.venue.address), known.venue.margin(book, price_wad, at=at))
-            for known in self.venues
+        return [
+            sight(
+                known.venue.margin(book, price_wad, at=at),
+                record,
+                price_wad,
+                self.last_price_wad,
+                self.price_divisor,
+                at=at,
+            )
+            for known, record in zip(self.venues, left, strict=True)
         ]
+
+    def _position(self, sights: Sequence[Sight], price_wad: int) -> Position:
         idle = self.idle_assets, self.idle_quote
         ratio_bps = self.identity.hedge_ratio_bps
-        return position(accounts, idle, ratio_bps, price_wad, self.price_divisor)
+        return position(sights, idle, ratio_bps, price_wad, self.price_divisor)
 
     # Carrying it out
 
-    def _carry_out(self, plan: Plan, at: int) -> Position:
-        require(plan.nonce == self.nonce, "book: wrong nonce")
-        require(at <= plan.deadline, "book: deadline passed")
+    def _tried(
+        self, plan: Plan, at: int, *, open_to_all: bool = False, reward: int = 0
+    ) -> Position:
+        """Carry it out on a copy first: what is refused has changed nothing."""
+        try:
+            deepcopy(self)._carry_out(plan, at, open_to_all, reward)
+        except (OverflowError, ZeroDivisionError) as failed:
+            raise Reverted from failed
+        return self._carry_out(plan, at, open_to_all, reward)
+
+    def _carry_out(self, plan: Plan, at: int, open_to_all: bool, reward: int) -> Position:
         price_wad = self.oracle.read(at=at).price_wad
-        self._store_price(price_wad, at)
         index = self._venue_index(plan)
-        before = self.position(price_wad, at=at)
+        sights = self._sights(price_wad, self.left, at)
+        before = self._position(sights, price_wad)
+        require(not open_to_all or due(before, self.limits), "book: nothing is urgent")
+        lost = {i for i, seen in enumerate(sights) if seen.lost}
+        left = list(self.left)
+        for i in lost | set(index):
+            left[i] = sights[i].noted(price_wad, self.price_divisor)
         costs, spot_quote = self._execute(plan, index, at)
-        after = self.position(price_wad, at=at)
+        for i, leg in zip(index, plan.legs, strict=True):
+            orders = leg.margin_assets, leg.margin_quote, leg.size
+            left[i] = left[i].after_order(*orders, price_wad, self.price_divisor)
+        self._release(reward)
+        sights = self._sights(price_wad, left, at)
+        after = self._position(sights, price_wad)
         carried = Carried(
             venue_index=index,
             costs=costs,
@@ -189,12 +291,22 @@ class HedgeVault:
             rebalanced_at=self.rebalanced_at,
             paused_until=self.paused_until,
             buckets=self.buckets,
+            lost=bool(lost),
+            unwinds=self.unwinds,
+            open_to_all=open_to_all,
+            reward=before.value_up(reward),
         )
-        buckets = judge(plan, before, after, carried, self.limits, at=at)
+        traded, self.buckets = judge(plan, before, after, carried, self.limits, at=at)
+        for i in lost | set(index):
+            self.left[i] = sights[i].noted(price_wad, self.price_divisor)
         self.nonce += 1
-        if buckets is not None:
+        if traded:
             self.rebalanced_at = at
-            self.buckets = buckets
+        late = due(after, self.limits)
+        rewarded = traded or reward == 0 or not late
+        require(rewarded, "book: margin still under its floor")
+        self.flagged_at = (at if open_to_all else self.flagged_at) if late else 0
+        self._see(price_wad, at)
         return after
 
     def _venue_index(self, plan: Plan) -> tuple[int, ...]:
@@ -270,7 +382,7 @@ class HedgeVault:
         require(self.idle_quote + quote < MAX_IDLE_QUOTE, "book: quote over its bound")
         self.idle_quote += quote
 
-    def _store_price(self, price_wad: int, at: int) -> None:
+    def _see(self, price_wad: int, at: int) -> None:
         self.last_price_wad, self.last_price_at = price_wad, at
 
     # What the lens shows
@@ -309,7 +421,7 @@ class HedgeVault:
             spot_fee_wad=Wad(self.spot.fee_wad),
             state=self._state(price_wad if ok else self.last_price_wad, at),
             limits=limits,
-            venues=tuple(self._venue(known, price_wad, at) for known in self.venues),
+            venues=self._venues(price_wad, at),
         )
 
     def _state(self, price_wad: int, at: int) -> State:
@@ -333,13 +445,21 @@ class HedgeVault:
             paused_until=self.paused_until,
             last_price_wad=Wad(self.last_price_wad),
             last_price_at=self.last_price_at,
+            flagged_at=self.flagged_at,
+            unwinds=self.unwinds,
         )
 
-    def _venue(self, known: Registered, price_wad: int, at: int) -> VenueSnapshot:
-        venue = known.venue
-        return VenueSnapshot(
-            venue=Address(venue.address),
-            allotment_bps=Bps(known.allotment_bps),
-            margin=venue.margin(self.identity.book, price_wad, at=at),
-            market=venue.market(price_wad, at=at),
+    def _venues(self, price_wad: int, at: int) -> tuple[VenueSnapshot, ...]:
+        sights = self._sights(price_wad, self.left, at)
+        return tuple(
+            VenueSnapshot(
+                venue=Address(known.venue.address),
+                allotment_bps=Bps(known.allotment_bps),
+                answers=True,
+                lost=seen.lost,
+                value=Quote(seen.value),
+                margin=seen.margin,
+                market=known.venue.market(price_wad, at=at),
+            )
+            for known, seen in zip(self.venues, sights, strict=True)
         )

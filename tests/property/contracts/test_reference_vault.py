@@ -14,7 +14,7 @@ from keeper.snapshot import Block, Snapshot
 from keeper.strategy import Rebalance, decide
 from tests.vault_twins import VaultTwins
 
-STEPS = 50
+STEPS = 35
 SEEDS = (1, 2, 3)
 refused: Counter[str] = Counter()
 ETHER, QUOTE = 10**18, 10**6
@@ -86,10 +86,10 @@ def drawn(twins, chance):
 
 def live(twins, chance):
     """Let something happen to both."""
-    match chance.randrange(6):
+    match chance.randrange(8):
         case 0:
             answer = twins.asset_feed.last_round.answer
-            twins.publish(max(answer * chance.choice((98, 99, 101, 101, 106)) // 100, 10**9))
+            twins.publish(max(answer * chance.choice((98, 99, 101, 101, 106, 130)) // 100, 10**9))
         case 1 | 2:
             twins.wait(chance.choice((12, 700, 1_500)))
         case 3 | 4:
@@ -97,6 +97,15 @@ def live(twins, chance):
                 twins.deposit(chance.randint(3, 15) * ETHER)
         case 5:
             twins.trade(chance.randrange(2), chance.randint(-60, 60) * ETHER)
+        case 6:
+            twins.flag()
+            n = chance.randrange(2)
+            leg, reward = sensible(twins, chance, n), chance.choice((0, 10**14, 10**15))
+            twins.wait(chance.choice((12, 3_600, 7_200)))
+            twins.publish(twins.asset_feed.last_round.answer)
+            twins.fall_back(chance.choice((leg, twins.leg(n, 0, ETHER))), reward)
+        case 7:
+            twins.liquidate(chance.randrange(2))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -108,6 +117,8 @@ def test_rebalance__random_plans__as_the_model_to_the_unit(deployed, seed):
         for step in range(STEPS):
             if step == STEPS - 10:
                 deployed.pause(3_600)
+            if step == STEPS - 5:
+                deployed.unwind()
             live(deployed, chance)
             accepted += deployed.rebalance(drawn(deployed, chance)) is None
     refused.update(deployed.refused)

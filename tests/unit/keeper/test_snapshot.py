@@ -86,7 +86,8 @@ def as_lists(values, names):
     fields = dict(zip(names, values, strict=True))
     count = fields.pop("venue_count")
     fields["venues"] = [
-        [item[0], item[1], list(item[2]), list(item[3])] for item in fields["venues"][:count]
+        [list(part) if isinstance(part, tuple) else part for part in item]
+        for item in fields["venues"][:count]
     ]
     fields["price_reason"] = fields["price_reason"].rstrip(b"\0").decode()
     return [list(v) if isinstance(v, tuple) else v for v in fields.values()]
@@ -149,7 +150,7 @@ def test_split_page__wrong_offset__refused(one):
 
 @pytest.mark.parametrize(
     ("word", "byte", "match"),
-    [(0, 0, "160"), (11, 0, "truth"), (54, 0, "at most 4 venues")],
+    [(0, 0, "160"), (11, 0, "truth"), (56, 0, "at most 4 venues")],
 )
 def test_decode_vault__impossible_word__refused(one, word, byte, match):
     _, answer = one

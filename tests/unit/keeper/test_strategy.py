@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ from keeper.outcome import project
 from keeper.plan import is_neutral, size_total
 from keeper.policy import Memory, Policy, decode_memory, decode_policy
 from keeper.risk import assess
-from keeper.snapshot import Block, Snapshot, decode_vault
+from keeper.snapshot import Block, Margin, Market, Snapshot, VenueSnapshot, decode_vault
 from keeper.strategy import Hold, Rebalance, Refuse, decide
 from keeper.units import WAD, Assets, Bps
 from tests.keeper_world import ETHER, KEEPER, LIMITS, NOW, address, snapshot, venue
@@ -162,6 +162,47 @@ def test_decide__two_venues__takes_the_cheaper():
     cheap = venue(address=address(21), skew=100 * ETHER)
     decision = decide(snapshot(dear, cheap, idle_assets=10 * ETHER), POLICY, CALM)
     assert decision.plan.legs[0].venue == cheap.venue
+
+
+SILENT_MARKET = Market(**dict.fromkeys((field.name for field in fields(Market)), 0))
+
+
+def test_decide__venue_does_not_answer__the_other_carries_on():
+    """What was left there counts as exposure, and nothing is sent there."""
+    left = Margin(**dict.fromkeys((field.name for field in fields(Margin)), 0))
+    silent = VenueSnapshot(
+        venue=address(40),
+        allotment_bps=Bps(10_000),
+        answers=False,
+        lost=False,
+        value=0,
+        margin=replace(left, delta=-20 * ETHER),
+        market=SILENT_MARKET,
+    )
+    other = venue(assets=20 * ETHER, delta=-40 * ETHER, address=address(41))
+    seen = snapshot(silent, other, idle_assets=60 * ETHER)
+    decision = decide(seen, POLICY, CALM)
+    assert isinstance(decision, Rebalance)
+    assert {leg.venue for leg in decision.plan.legs} == {address(41)}
+    assert size_total(decision.plan) == -20 * ETHER
+
+
+def test_decide__hedge_lost__within_the_cooldown():
+    state = {"rebalanced_at": NOW - 1}
+    lost = venue(assets=35 * ETHER, delta=-97 * ETHER, lost=True)
+    seen = snapshot(lost, idle_assets=65 * ETHER, state=state)
+    assert isinstance(decide(seen, POLICY, CALM), Rebalance)
+    assert isinstance(decide(hedged(970, state=state), POLICY, CALM), Hold)
+
+
+def test_decide__unwinding__positions_close_and_never_turn():
+    """With 5,000 of profit the target of no hedge is a little long, which no perpetual gives."""
+    unwound = venue(assets=35 * ETHER, delta=-100 * ETHER, quote=5_000 * 10**6)
+    state = {"unwinds": True, "hedge_ratio_bps": 0}
+    seen = snapshot(unwound, idle_assets=65 * ETHER, state=state)
+    decision = decide(seen, POLICY, CALM)
+    assert isinstance(decision, Rebalance)
+    assert size_total(decision.plan) == 100 * ETHER
 
 
 def test_decide__debt__is_paid_from_idle_assets():

@@ -120,7 +120,7 @@ def test_set_vault__charge_under_the_ratio_of_the_book__refused(world):
     """The vault was charged for a lower ratio than the book has by now."""
     book = new_book(world, hedge_ratio_bps=8_000)
     vault = deploy_vault(book, 18, 60)[0]
-    book.eval("self._target = (self._target & ~convert(65535, uint256)) | 9000")
+    book.eval("ledger.target = (ledger.target & ~convert(65535, uint256)) | 9000")
     with boa.reverts("book: base charge too low"):
         book.set_vault(vault.address)
 
@@ -360,7 +360,7 @@ def test_pause__only_the_guardian_not_too_long_not_chained(world):
 def test_vaults_calls__by_another__refused(world):
     for caller in (boa.env.eoa, world.keeper, world.guardian):
         with boa.reverts("book: caller is not the vault"):
-            world.book.open_flow(sender=caller)
+            world.book.open_flow(0, sender=caller)
         with boa.reverts("book: caller is not the vault"):
             world.book.free_margin(1, world.price(), sender=caller)
 

@@ -429,7 +429,7 @@ def test_rebalance__margin_only__may_lose_nothing_but_dust(hedged):
     for lost, passes in ((16, True), (17, False)):
         with boa.env.anchor():
             thief = boa.loads(THIEF, venue.address, lost)
-            hedged.book.eval(f"self._venue_words[1] = convert({thief.address}, uint256)")
+            hedged.book.eval(f"ledger.venue_words[1] = convert({thief.address}, uint256)")
             hedged.book.set_allotment(thief.address, 6_000)
             if passes:
                 hedged.rebalance(Leg(margin_assets=1, venue=thief.address))

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: MIT
+"""How far a book believes its venues: 100 assets at 1,000, half of the hedge at each of two."""
+
+from __future__ import annotations
+
+import boa
+import pytest
+
+from tests.vault_world import DAY, Leg, add_settable_venue, vault_world
+
+SILENT, BURNING = 1, 2
+CREDIT = 800  # of a day: 1 % of what is at stake, an exposure of -30 at 1,000, cash of 50,000
+VALUE = 20_000  # at each venue: the margin of 20
+
+
+@pytest.fixture(scope="module")
+def hedged():
+    """The second venue does what a test says."""
+    with boa.env.anchor():
+        world = vault_world()
+        holder = world.depositor("holder")
+        world.deposit(holder, 100)
+        second = add_settable_venue(world)
+        half = {"margin_assets": world.assets(20), "size": -world.assets(50)}
+        world.rebalance(Leg(**half), Leg(**half, venue=second.address))
+        yield world, second, holder
+
+
+@pytest.fixture
+def world(hedged):
+    with boa.env.anchor():
+        yield hedged[0]
+
+
+@pytest.fixture
+def second(hedged):
+    return hedged[1]
+
+
+@pytest.fixture
+def holder(hedged):
+    return hedged[2]
+
+
+def claims(world, second, whole):
+    """Let the second venue say so much more than it has."""
+    second.set_faults(10_000, 10_000, world.quotes(whole), 0)
+
+
+def close(world, second, whole):
+    """Let the second venue close so much of the short by itself, at the index."""
+    held = second.accounts(world.book.address)
+    size, entry = world.assets(whole), world.value(world.assets(whole))
+    after = (held.assets, held.quote, held.size + size, held.entry + entry)
+    second.set_account(world.book.address, after)
+
+
+def seen(world, i=1):
+    return world.book.sight(i, world.price())
+
+
+def value(world):
+    return seen(world).value / 10**6
+
+
+def events(world, name):
+    return [log for log in world.book.get_logs() if type(log).__name__ == name]
+
+
+def assert_closed(world, holder):
+    """Nobody enters, everybody leaves."""
+    late = world.depositor("late")
+    assert world.vault.maxDeposit(late) == world.vault.maxMint(late) == 0
+    with boa.env.anchor(), boa.reverts("vault: hedge is not sound"):
+        world.deposit(late, 1)
+    with boa.env.anchor():
+        assert world.vault.redeem(10**21, holder, holder, sender=holder) > 0
+
+
+def assert_open(world):
+    with boa.env.anchor():
+        assert world.deposit(world.depositor("late"), 1) > 0
+
+
+def test_left__after_a_plan__exposure_and_cash(world):
+    left = world.book.left(1)
+    assert (left.exposure, left.cash) == (-world.assets(30), world.quotes(50_000))
+    assert left.noted_at == boa.env.timestamp - DAY  # a day's credit from the start
+    assert value(world) == VALUE
+
+
+def test_gain__within_the_credit__counts(world, second):
+    claims(world, second, CREDIT)
+    assert value(world) == VALUE + CREDIT
+    assert seen(world).sound
+    assert_open(world)
+
+
+def test_gain__over_the_credit__does_not_count_and_nobody_enters(world, second, holder):
+    """G-04, A-21: entry at a capped value would take from the others' profit, so it is shut."""
+    before = world.vault.totalAssets()
+    claims(world, second, 10**6)
+    assert value(world) == VALUE + CREDIT
+    assert world.vault.totalAssets() - before == world.assets("0.8")
+    assert_closed(world, holder)
+
+
+def test_gain__noted_again_and_again__one_credit(world, second):
+    """Whoever calls `flag` in each block lets a liar say no more."""
+    claims(world, second, 10**6)
+    for _ in range(3):
+        world.book.flag()
+    assert value(world) == VALUE + CREDIT
+    world.pass_time(DAY)
+    world.set_price(1_000)
+    at_stake = 30_000 + 50_000 + CREDIT  # the credit spent is cash by now
+    assert value(world) == pytest.approx(VALUE + CREDIT + at_stake / 100, abs=1e-6)
+
+
+def test_gain__a_plan_touches_the_venue__no_more_believed_than_before(world, second):
+    claims(world, second, 10**6)
+    world.rebalance(Leg(margin_assets=world.assets(1), venue=second.address))
+    assert value(world) == VALUE + CREDIT + 1_000
+    assert not seen(world).sound
+
+
+def test_gain__true_but_slow__is_believed_in_time(world, second):
+    """Funding of 0.9 % of the notional a day, for a month, noted daily."""
+    for day in range(1, 31):
+        world.pass_time(DAY)
+        world.set_price(1_000)
+        claims(world, second, 450 * day)
+        assert seen(world).sound
+        world.book.flag()
+    assert value(world) == VALUE + 30 * 450
+
+
+def test_gain__nobody_noted_for_long__a_month_counts(world, second):
+    world.pass_time(100 * DAY)
+    world.set_price(1_000)
+    claims(world, second, 10**6)
+    assert value(world) == VALUE + 30 * CREDIT
+
+
+def test_loss__any__counts_at_once(world, second):
+    claims(world, second, -19_000)
+    assert value(world) == VALUE - 19_000
+    assert seen(world).sound
+    assert_open(world)
+
+
+def test_nothing_there__venue_says_there_is__counts_nothing(world, holder):
+    third = add_settable_venue(world)
+    third.set_faults(10_000, 10_000, 10**12, 0)
+    assert seen(world, 2).value == 0
+    assert_closed(world, holder)
+
+
+def test_position_closed_by_the_venue__hedge_is_lost(world, second, holder):
+    """K-09: nobody enters, and the hedge is there again in the next plan, without a cooldown."""
+    close(world, second, 10)
+    assert seen(world).lost
+    assert_closed(world, holder)
+    world.rebalance(Leg(size=-world.assets(10)))
+    lost = events(world, "HedgeLost")[0]
+    assert (lost.venue, lost.exposure_before) == (second.address, -world.assets(30))
+    assert (lost.assets, lost.delta) == (world.assets(20), -world.assets(40))
+    assert not seen(world).lost
+    assert_open(world)
+
+
+def test_hedge_lost__at_a_price_on_the_way__counts_as_it_is(world, second):
+    """10 of 50 short closed at 1,100 while the price went from 1,000 to 1,200."""
+    world.set_price(1_100)
+    close(world, second, 10)
+    world.set_price(1_200)
+    assert seen(world).lost
+    assert value(world) == VALUE + 20 * 200 - 50 * 200 + 10 * 100
+
+
+def test_hedge_lost__says_it_gained_by_it__no_more_than_at_the_better_price(world, second):
+    close(world, second, 10)
+    claims(world, second, 10**6)
+    world.set_price(1_200)
+    assert value(world) == pytest.approx(VALUE + (30 * 1_200 + 50_000) / 100)
+
+
+def test_hedge_lost__between_the_bands__overrides_the_cooldown(world, second):
+    size = world.assets(2)  # of 100: over the inner band of 1 %, under the urgent one of 5 %
+    close(world, second, 2)
+    with boa.env.anchor():
+        world.rebalance(Leg(size=-size))
+    with boa.env.anchor():
+        close(world, second, -2)
+        world.book.eval("ledger.set_ratio(10200)")
+        with boa.reverts("book: cooldown"):
+            world.rebalance(Leg(size=-size))
+
+
+def test_hedge_lost__inside_the_band__flag_takes_note(world, second):
+    close(world, second, "0.5")
+    assert world.book.flag() == 0
+    assert len(events(world, "HedgeLost")) == 1
+    assert not seen(world).lost
+    assert_open(world)
+
+
+def test_hedge_lost__outside_the_band__flag_leaves_it_lost(world, second):
+    close(world, second, 2)
+    world.book.flag()
+    assert len(events(world, "HedgeLost")) == 1
+    assert seen(world).lost
+
+
+@pytest.mark.parametrize("silence", [SILENT, BURNING])
+def test_venue_does_not_answer__others_and_exits_go_on(world, second, holder, silence):
+    """K-07: what is left there counts as exposure, and for nothing in value."""
+    drift, before = world.drift_bps(), world.vault.totalAssets()
+    second.set_silence(silence)
+    assert not seen(world).sound
+    assert value(world) == 0
+    assert world.vault.totalAssets() == before - world.assets(20)
+    assert_closed(world, holder)
+    assert abs(world.drift_bps() - drift) < 1
+    shown = world.lens.snapshots([world.vault.address])[2][0].venues
+    assert [each.answers for each in shown[:2]] == [True, False]
+    world.rebalance(Leg(margin_assets=world.assets(1)))
+    with boa.reverts("book: venue does not answer"):
+        world.rebalance(Leg(size=world.assets(1), venue=second.address))
+
+
+def test_venue_does_not_answer__owes_by_the_books_own_sums__counts(world, second):
+    second.set_silence(SILENT)
+    world.set_price(2_000)
+    assert value(world) == 50_000 - 30 * 2_000
+
+
+def test_first_venue_does_not_answer__the_next_prices_the_flows(world, second, holder):
+    """Charges come from the first that answers; without any, exits pay the base charge alone."""
+    with boa.env.anchor():
+        second.set_hedge_cost(500)
+        second.set_silence(SILENT)
+        assert_closed(world, holder)
+    third_first = vault_world()
+    broken = add_settable_venue(third_first)
+    broken.set_silence(SILENT)
+    third_first.book.eval(f"ledger.venue_words[0] = convert({broken.address}, uint256)")
+    assert third_first.vault.maxDeposit(boa.env.eoa) == 0
+
+
+def test_margin__more_than_any_market_has__is_no_answer(world, second):
+    for held in ((2**112, 0, 0, 0), (0, -(2**112) - 1, 0, 0), (0, 0, -(2**255), 0)):
+        second.set_account(world.book.address, held)
+        assert not seen(world).answers
+        assert value(world) == 0
+    second.set_account(world.book.address, (2**112 - 1, 0, 0, 0))
+    assert seen(world).lost
+
+
+def test_exit__free_margin_at_a_silent_venue__passed_over(world, second, holder):
+    second.set_silence(BURNING)
+    price = world.price()
+    assert world.book.free_assets(price) == world.venue.free_assets(
+        world.book.address, price, world.limits["margin_target_bps"]
+    )
+    assert world.vault.maxRedeem(holder) > 0
+    most = world.vault.maxRedeem(holder)
+    assert world.vault.redeem(most, holder, holder, sender=holder) > world.assets(60)
