@@ -10,12 +10,13 @@ Units as in the interfaces; addresses are lower-case hex.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NewType
 
 from keeper.errors import CorruptAnswer
-from keeper.units import Assets, Bps, Quote, Wad
+from keeper.units import Assets, Bps, Quote, Wad, div_floor, price_divisor
 
 Address = NewType("Address", str)  # 0x and 40 lower-case hex digits
 
@@ -234,6 +235,10 @@ _VAULT = _table(
 
 _VENUE_WORDS: Final = len(_VENUE) + len(_MARGIN) + len(_MARKET)
 VAULT_WORDS: Final = len(_VAULT) + len(_STATE) + len(_LIMITS) + 1 + MAX_VENUES * _VENUE_WORDS
+# What a lens said before it told of trust in venues; journals of that time are still read.
+_NEW_IN_STATE: Final = ("flagged_at", "unwinds")
+_NEW_IN_VENUE: Final = ("answers", "lost", "value")
+_OLD_VAULT_WORDS: Final = VAULT_WORDS - len(_NEW_IN_STATE) - MAX_VENUES * len(_NEW_IN_VENUE)
 
 
 class _Words:
@@ -261,22 +266,26 @@ class _Words:
 
 def decode_vault(words: bytes) -> VaultSnapshot:
     """
-    Decode one vault.
+    Decode one vault, as the lens gives it now or gave it before it told of trust in venues.
 
     Raises
     ------
     CorruptAnswer
         If the length, a count, an address or a truth value cannot be.
     """
-    if len(words) != VAULT_WORDS * WORD:
+    old = len(words) == _OLD_VAULT_WORDS * WORD
+    if len(words) != VAULT_WORDS * WORD and not old:
         raise CorruptAnswer(f"expected {VAULT_WORDS} words a vault, were {len(words) / WORD:g}")
     cursor = _Words(words)
     vault = cursor.take(_VAULT)
-    state, limits = State(**cursor.take(_STATE)), Limits(**cursor.take(_LIMITS))
+    told = cursor.take(_without(_STATE, _NEW_IN_STATE) if old else _STATE)
+    state = State(**({"flagged_at": 0, "unwinds": False} | told))
+    limits = Limits(**cursor.take(_LIMITS))
     count = cursor.number()
     if count > MAX_VENUES:
         raise CorruptAnswer(f"expected at most {MAX_VENUES} venues, were {count}")
-    venues = tuple(_decode_venue(cursor) for _ in range(count))
+    decode = partial(_decode_old_venue, vault) if old else _decode_venue
+    venues = tuple(decode(cursor) for _ in range(count))
     return VaultSnapshot(**vault, state=state, limits=limits, venues=venues)
 
 
@@ -284,6 +293,22 @@ def _decode_venue(cursor: _Words) -> VenueSnapshot:
     venue = cursor.take(_VENUE)
     margin, market = Margin(**cursor.take(_MARGIN)), Market(**cursor.take(_MARKET))
     return VenueSnapshot(**venue, margin=margin, market=market)
+
+
+def _decode_old_venue(vault: Mapping[str, Any], cursor: _Words) -> VenueSnapshot:
+    """Return a venue that was believed in all it said."""
+    venue = cursor.take(_without(_VENUE, _NEW_IN_VENUE))
+    margin, market = Margin(**cursor.take(_MARGIN)), Market(**cursor.take(_MARKET))
+    divisor = price_divisor(vault["asset_decimals"], vault["quote_decimals"])
+    held = div_floor(margin.assets * vault["price_wad"], divisor)
+    value = Quote(held + margin.quote + margin.profit)
+    return VenueSnapshot(
+        **venue, answers=True, lost=False, value=value, margin=margin, market=market
+    )
+
+
+def _without(table: dict[str, _Read], names: Sequence[str]) -> dict[str, _Read]:
+    return {name: read for name, read in table.items() if name not in names}
 
 
 def split_page(answer: bytes, vaults: Sequence[Address]) -> tuple[int, int, tuple[bytes, ...]]:

@@ -81,7 +81,8 @@ def test_remarks__empty_and_insolvent():
     vault = state_of().vault
     assert "nobody has deposited yet" in said(replace(vault, total_supply=0))[0].words
     venue = vault.venues[0]
-    lost = replace(venue, margin=replace(venue.margin, quote=-(10**12)))
+    owing = replace(venue.margin, quote=-(10**12))
+    lost = replace(venue, margin=owing, value=venue.value - 10**12)
     assert "owes more than it holds" in said(replace(vault, venues=(lost,)))[0].words
 
 
