@@ -21,7 +21,7 @@ _common = {
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
 }
 settings.register_profile(
-    "ci", max_examples=50, stateful_step_count=25, derandomize=True, **_common
+    "ci", max_examples=35, stateful_step_count=25, derandomize=True, **_common
 )
 settings.register_profile("nightly", max_examples=2_000, stateful_step_count=100, **_common)
 settings.register_profile("debug", max_examples=10, verbosity=Verbosity.verbose, **_common)

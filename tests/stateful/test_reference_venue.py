@@ -481,8 +481,8 @@ class SmallBoth(Markets):
 
 # With `test_venue_end.py` 500 sequences, 20,000 in the nightly profile, which are longer as well.
 QUICK = settings(
-    max_examples=3 * settings.default.max_examples,
-    stateful_step_count=settings.default.stateful_step_count * 3 // 10,
+    max_examples=settings.default.max_examples * 30 // 7,
+    stateful_step_count=settings.default.stateful_step_count // 4,
 )
 TestMarkets = Markets.TestCase
 TestMarkets.settings = QUICK

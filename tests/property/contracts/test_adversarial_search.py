@@ -32,7 +32,7 @@ from tests.adversary import (
 from tests.model_market import TERMS, UNIT, Market, attempt, terms_of
 
 DUST = 200  # quote units, 0.0002 of a quote token; roundings of fourteen steps
-BUDGET = 8 * settings.default.max_examples  # programs a scenario; 400, nightly 16,000
+BUDGET = max(400, 8 * settings.default.max_examples)  # programs a scenario; 16,000 nightly
 LIQUIDITY = ("provide", "execute_provide", "remove", "execute_remove")
 
 

@@ -19,7 +19,7 @@ DECIMALS = [(a, q) for a in (6, 8, 18) for q in (6, 18)]
 ENTRIES = ("deposit", "mint")
 EXITS = ("withdraw", "redeem")
 ppm = st.integers(2_000, 30_000_000)  # of an asset: 0.002 to 30
-FEW = settings(max_examples=settings.default.max_examples // 8)  # for each pair of decimals
+FEW = settings(max_examples=settings.default.max_examples // 6)  # for each pair of decimals
 prices = st.integers(85_000, 115_000)  # hundredths of quote
 
 
