@@ -279,7 +279,7 @@ def test_queue_beside_model__random_requests_runs_and_flows(decimals):
     with boa.env.anchor():
         machine = type("Machine", (QueueBesideModel,), {"built": hedged(decimals)})
         run_state_machine_as_test(
-            machine, settings=settings(max_examples=12, stateful_step_count=25)
+            machine, settings=settings(max_examples=20, stateful_step_count=30)
         )
     print(calls)
     assert calls["reverted"] * 5 < calls["made"]
