@@ -18,9 +18,10 @@ from typing import Any, TypeVar
 import requests
 from brownie import Contract, project, web3
 from brownie._config import CONFIG
-from brownie.exceptions import VirtualMachineError
+from brownie.exceptions import TransactionError, VirtualMachineError
+from brownie.network.transaction import TransactionReceipt
 from eth_abi.abi import decode
-from web3.exceptions import ContractLogicError, Web3RPCError
+from web3.exceptions import ContractLogicError, TimeExhausted, Web3RPCError
 
 from keeper.abi import PARTS, joined
 from keeper.errors import KeeperError, meaning
@@ -35,6 +36,7 @@ ERROR_STRING = re.compile("0x08c379a0(?:[0-9a-f]{2})+")  # Error(string), ABI-en
 # of a block, estimated at 117,592 gas, took 168,787 and more in between. What is left is not paid.
 GAS_BUFFER = 1.5
 GAS_SPARE = 100_000
+LATE_SECS = 10.0  # for a node to show a transaction that Brownie has given up
 
 Main = TypeVar("Main", bound=Callable[..., Any])
 
@@ -241,9 +243,20 @@ def _transacted(account: Any, to: str | None, data: str, doing: str) -> Any:
         raise RefusedError(error.revert_msg or "", doing) from None
     except ValueError as error:  # the node refuses to take it: no gas money, wrong nonce
         raise RefusedError(revert_reason(error), doing) from None
+    except TransactionError as error:  # "dropped", says Brownie, where a node shows it late
+        receipt = _shown_late(str(error).rpartition(" ")[2], doing)
     if int(receipt.status) != 1:
         raise RefusedError("", doing)
     return receipt
+
+
+def _shown_late(tx_hash: str, doing: str) -> Any:
+    """Return the receipt of a transaction that Brownie has given up."""
+    try:
+        web3.eth.wait_for_transaction_receipt(tx_hash, timeout=LATE_SECS)
+    except TimeExhausted:
+        raise RefusedError("dropped by the node", doing) from None
+    return TransactionReceipt(tx_hash, silent=True)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -643,3 +643,29 @@ def test_stake__what_cannot_work__said_in_plain_words(entered):
     world.pass_time(9 * DAY_SECS + 60)
     with pytest.raises(ScriptError, match="the request expired at 20"):
         stake.check_unstake(here, account)
+
+
+@pytest.mark.parametrize("mined", [True, False])
+def test_send__brownie_gives_it_up__found_or_said(world, monkeypatch, mined):
+    """Anvil may know a transaction and not show it yet; Brownie then says it was dropped."""
+    from brownie.exceptions import TransactionError
+
+    from scripts import calls
+
+    account, sent = world.account(0), []
+    transfer = type(account).transfer
+
+    def dropped(self, *arguments, **options):
+        sent.append(transfer(self, *arguments, **options).txid if mined else "0x" + "12" * 32)
+        raise TransactionError(f"Tx dropped without known replacement: {sent[-1]}")
+
+    monkeypatch.setattr(type(account), "transfer", dropped)
+    monkeypatch.setattr(calls, "LATE_SECS", 0.5)
+    feed = world.at("QuoteFeed")
+    answer = int(feed.latestRoundData()[1])
+    if mined:
+        receipt = calls.send(account, feed.set_answer, answer, doing="the feed")
+        assert (receipt.txid, int(receipt.status)) == (sent[0], 1)
+    else:
+        with pytest.raises(calls.RefusedError, match="the feed is refused: dropped by the node"):
+            calls.send(account, feed.set_answer, answer, doing="the feed")
