@@ -178,6 +178,14 @@ def test_hedge_lost__at_a_price_on_the_way__counts_as_it_is(world, second):
     assert value(world) == VALUE + 20 * 200 - 50 * 200 + 10 * 100
 
 
+def test_hedge_lost__at_a_price_that_fell__the_gain_of_the_short_counts(world, second):
+    """The last price seen is the worse one here: 3,000 more than there, on an exposure of -30."""
+    world.set_price(900)
+    close(world, second, 10)
+    assert seen(world).lost
+    assert value(world) == VALUE + 30 * 100
+
+
 def test_hedge_lost__says_it_gained_by_it__no_more_than_at_the_better_price(world, second):
     close(world, second, 10)
     claims(world, second, 10**6)
