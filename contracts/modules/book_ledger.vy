@@ -25,7 +25,8 @@
          no answer, or nonsense       x counts as exposure, a loss by the book's own sums counts
                                       and a gain does not
 
-     and nobody enters in any of the three. A plan notes x and c of each venue that it touches or
+     and nobody enters in any of the three. A loss that a venue reports counts whole, though: one
+     that invents a loss of all that the vault has stops its flows, and plans may only shrink D. A plan notes x and c of each venue that it touches or
      that lost something, `flag` of all, those with a loss once the drift is inside the band.
 @custom:units Asset amounts and sizes in raw asset units under 2**112, quote amounts in raw quote
      units (idle quote under 2**96), prices WAD between 1e6 and 1e30. Long positive.
@@ -162,19 +163,24 @@ def sight(i: uint256, record: uint256, price_wad: uint256) -> Sight:
         is_static_call=True,
         revert_on_failure=False,
     )
+    held: int256 = 0
+    there: int256 = 0
     if answered and len(words) == MARGIN_BYTES:
         sight.margin = abi_decode(words, IHedgeVenue.Margin)
         answered = self._can_be(sight.margin)
     else:
         answered = False
+    if answered:
+        held = convert(sight.margin.assets, int256)
+        there = held + sight.margin.delta
+        sight.value = self.value(held, price_wad) + sight.margin.quote + sight.margin.profit
+        answered = self._can_be_noted(there, sight.value - self.value(there, price_wad))
     if not answered:
         sight.margin = empty(IHedgeVenue.Margin)
         sight.margin.delta = exposure
         sight.value = min(expected, 0)
         return sight
-    held: int256 = convert(sight.margin.assets, int256)
-    sight.value = self.value(held, price_wad) + sight.margin.quote + sight.margin.profit
-    sight.lost = held + sight.margin.delta != exposure
+    sight.lost = there != exposure
     if sight.lost:
         at_last: int256 = self.value(exposure, packed.part(self.seen, 0, 112))
         expected += max(at_last - at_index, 0)
@@ -360,13 +366,18 @@ def _signed(word: uint256, bits: uint256) -> int256:
 @internal
 @pure
 def record(exposure: int256, cash: int256, noted_at: uint256) -> uint256:
-    assert abs(exposure) < MAX_EXPOSURE, "book: exposure over its bound"
-    assert abs(cash) < MAX_CASH, "book: cash over its bound"
+    assert self._can_be_noted(exposure, cash), "book: record over its bounds"
     return (
         self._unsigned(exposure, EXPOSURE_BITS)
         | (self._unsigned(cash, CASH_BITS) << EXPOSURE_BITS)
         | packed.place(noted_at, NOTED_AT, 40)
     )
+
+
+@internal
+@pure
+def _can_be_noted(exposure: int256, cash: int256) -> bool:
+    return abs(exposure) < MAX_EXPOSURE and abs(cash) < MAX_CASH
 
 
 @internal

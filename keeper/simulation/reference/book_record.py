@@ -78,6 +78,6 @@ def _credited(gain: int, at_stake: int, noted_at: int, at: int) -> tuple[int, in
 
 
 def _checked(left: Left) -> Left:
-    require(abs(left.exposure) < MAX_EXPOSURE, "book: exposure over its bound")
-    require(abs(left.cash) < MAX_CASH, "book: cash over its bound")
+    fits = abs(left.exposure) < MAX_EXPOSURE and abs(left.cash) < MAX_CASH
+    require(fits, "book: record over its bounds")
     return left

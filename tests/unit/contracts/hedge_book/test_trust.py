@@ -261,8 +261,17 @@ def test_margin__more_than_any_market_has__is_no_answer(world, second):
         second.set_account(world.book.address, held)
         assert not seen(world).answers
         assert value(world) == 0
-    second.set_account(world.book.address, (2**112 - 1, 0, 0, 0))
+    second.set_account(world.book.address, (2**111 - 1, 0, 0, 0))
     assert seen(world).lost
+
+
+@pytest.mark.parametrize("held", [(2**111, 0, 0, 0), (0, 2**103, 0, 0), (0, -(2**103), 0, 0)])
+def test_margin__more_than_can_be_noted__stops_neither_flag_nor_plans(world, second, held):
+    """Otherwise a liar would let every plan fail that has to note a lost hedge, and `flag`."""
+    second.set_account(world.book.address, held)
+    assert not seen(world).answers
+    world.book.flag()
+    world.rebalance(Leg(margin_assets=world.assets(1)))
 
 
 def test_exit__free_margin_at_a_silent_venue__passed_over(world, second, holder):
