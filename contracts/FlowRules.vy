@@ -46,6 +46,7 @@ from interfaces import IBookFlows
 from interfaces import IFlowRules
 from interfaces import IHedgeVenue
 from modules import fixed_point
+from modules import venue_market
 
 implements: IFlowRules
 
@@ -83,7 +84,6 @@ BOUND_STEPS: constant(uint256) = 2  # each cuts the excess of `issue` by the mar
 HALVINGS: constant(uint256) = 16  # of what may enter, until the charge leaves something
 PERPETUAL: constant(uint256) = 0  # the instrument that hedges
 QUOTE_GAS: constant(uint256) = 150_000  # what a venue may burn to quote
-MARKET_BYTES: constant(uint256) = 18 * 32
 
 
 @external
@@ -212,7 +212,7 @@ def most_entry(flow: IBookFlows.Flow, holdings: IFlowRules.Holdings) -> (uint256
     if priced.venue != empty(address) and priced.hedge_ratio_bps != 0:
         answered: bool = False
         market: IHedgeVenue.Market = empty(IHedgeVenue.Market)
-        answered, market = self._market(priced)
+        answered, market = venue_market.of(priced.venue, priced.price_wad)
         if not answered:
             return 0, 0
         assets = min(assets, market.max_side)
@@ -297,13 +297,12 @@ def _fill(
 @internal
 @view
 def _check_premium(priced: Priced, tolerance_wad: uint256):
+    """
+    @dev A venue that does not answer has no premium that somebody could push.
+    """
     if priced.venue == empty(address):
         return
-    answered: bool = False
-    market: IHedgeVenue.Market = empty(IHedgeVenue.Market)
-    answered, market = self._market(priced)
-    if not answered:  # nobody moves the premium of a venue that does not work
-        return
+    market: IHedgeVenue.Market = venue_market.of(priced.venue, priced.price_wad)[1]
     away: uint256 = fixed_point.magnitude(market.premium_wad - market.mean_premium_wad)
     assert away <= tolerance_wad, "queue: premium is off its mean"
 
@@ -422,27 +421,6 @@ def _hedge_cost(priced: Priced, gap: int256, must_quote: bool) -> uint256:
     quoted = quoted and len(cost) == 32
     assert quoted or not must_quote, "vault: venue does not quote"
     return convert(cost, uint256) if quoted else 0
-
-
-@internal
-@view
-def _market(priced: Priced) -> (bool, IHedgeVenue.Market):
-    """
-    @return Whether the venue says what it is like, and what.
-    """
-    answered: bool = False
-    words: Bytes[MARKET_BYTES] = b""
-    answered, words = raw_call(
-        priced.venue,
-        abi_encode(priced.price_wad, method_id=method_id("market(uint256)")),
-        max_outsize=MARKET_BYTES,
-        gas=QUOTE_GAS,
-        is_static_call=True,
-        revert_on_failure=False,
-    )
-    if not answered or len(words) != MARKET_BYTES:
-        return False, empty(IHedgeVenue.Market)
-    return True, abi_decode(words, IHedgeVenue.Market)
 
 
 @internal

@@ -23,13 +23,12 @@ from interfaces import IHedgeVenue
 from interfaces import IPriceOracle
 from interfaces import ISpotMarket
 from interfaces import IVaultLens
+from modules import venue_market
 
 implements: IVaultLens
 
 MAX_VAULTS: constant(uint256) = 25
 MAX_VENUES: constant(uint256) = 4
-MARKET_BYTES: constant(uint256) = 18 * 32
-MARKET_GAS: constant(uint256) = 150_000  # what a venue may burn to say what it is like
 
 
 @external
@@ -116,30 +115,9 @@ def _venue(book: address, i: uint256, price_wad: uint256) -> IVaultLens.VenueSna
         snapshot.lost = sight.lost
         snapshot.value = sight.value
         snapshot.margin = sight.margin
-        snapshot.answers, snapshot.market = self._market(venue, price_wad)
+        snapshot.answers, snapshot.market = venue_market.of(venue, price_wad)
         snapshot.answers = snapshot.answers and sight.answers
     return snapshot
-
-
-@internal
-@view
-def _market(venue: address, price_wad: uint256) -> (bool, IHedgeVenue.Market):
-    """
-    @return Whether the venue says what it is like, and what.
-    """
-    answered: bool = False
-    words: Bytes[MARKET_BYTES] = b""
-    answered, words = raw_call(
-        venue,
-        abi_encode(price_wad, method_id=method_id("market(uint256)")),
-        max_outsize=MARKET_BYTES,
-        gas=MARKET_GAS,
-        is_static_call=True,
-        revert_on_failure=False,
-    )
-    if not answered or len(words) != MARKET_BYTES:
-        return False, empty(IHedgeVenue.Market)
-    return True, abi_decode(words, IHedgeVenue.Market)
 
 
 @internal

@@ -43,7 +43,8 @@ filled_bps: public(uint256)  # of a size that is really traded
 delivered_bps: public(uint256)  # of assets and quote really paid out
 equity_shift: public(int256)  # quote added to what `margin` says of the balance
 free_shift: public(uint256)  # asset units added to what is free
-silence: public(uint256)  # how views answer: 0 as they should, 1 not at all, 2 burning their gas
+silence: public(uint256)  # how views answer: 0 as they should, 1 not at all, 2 burning their gas,
+# 3 only of the account
 
 
 @deploy
@@ -149,6 +150,7 @@ def margin(account: address, price_wad: uint256) -> IHedgeVenue.Margin:
 @view
 def market(price_wad: uint256) -> IHedgeVenue.Market:
     self._keep_silent()
+    assert self.silence != 3, "venue: quotes nothing"
     return empty(IHedgeVenue.Market)
 
 
@@ -175,6 +177,7 @@ def quote_trade(instrument: uint256, size: int256, price_wad: uint256) -> (int25
 @view
 def hedge_cost(instrument: uint256, size: int256, price_wad: uint256) -> uint256:
     self._keep_silent()
+    assert self.silence != 3, "venue: quotes nothing"
     notional: uint256 = fixed_point.magnitude(self._value(size, price_wad))
     return fixed_point.mul_div_up(notional, self.hedge_cost_bps, BPS)
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 import boa
 import pytest
 
+from tests.market_world import deployer
 from tests.vault_world import DAY, Leg, add_settable_venue, vault_world
 
-SILENT, BURNING = 1, 2
+SILENT, BURNING, QUOTES_NOTHING = 1, 2, 3
 CREDIT = 800  # of a day: 1 % of what is at stake, an exposure of -30 at 1,000, cash of 50,000
 VALUE = 20_000  # at each venue: the margin of 20
 
@@ -243,17 +244,63 @@ def test_venue_does_not_answer__owes_by_the_books_own_sums__counts(world, second
     assert value(world) == 50_000 - 30 * 2_000
 
 
-def test_first_venue_does_not_answer__the_next_prices_the_flows(world, second, holder):
-    """Charges come from the first that answers; without any, exits pay the base charge alone."""
+def put_first(world, venue):
+    """Let a venue without an account of the book's be the one that prices flows."""
+    world.book.eval(f"ledger.venue_words[0] = convert({venue.address}, uint256)")
+    world.book.eval("ledger.records[0] = 0")
+
+
+@pytest.fixture
+def unhedged():
+    """100 assets, a first venue that a test sets and a second that asks 1 % of what it hedges."""
     with boa.env.anchor():
-        second.set_hedge_cost(500)
-        second.set_silence(SILENT)
-        assert_closed(world, holder)
-    third_first = vault_world()
-    broken = add_settable_venue(third_first)
-    broken.set_silence(SILENT)
-    third_first.book.eval(f"ledger.venue_words[0] = convert({broken.address}, uint256)")
-    assert third_first.vault.maxDeposit(boa.env.eoa) == 0
+        world = vault_world(base_charge_bps=90, hedge_ratio_bps=10_000)
+        holder = world.depositor("holder")
+        world.deposit(holder, 100)
+        first = deployer("testing/SettableVenue.vy").deploy(
+            world.asset.address, world.quote.address, world.base.oracle.address
+        )
+        second = add_settable_venue(world)
+        put_first(world, first)
+        second.set_hedge_cost(100)
+        # Ten too short, so that an exit opens the gap and is charged for it.
+        world.rebalance(
+            Leg(margin_assets=world.assets(40), size=-world.assets(100), venue=second.address)
+        )
+        yield world, first, holder
+
+
+def impact(world, holder):
+    with boa.env.anchor():
+        world.vault.redeem(10**22, holder, holder, sender=holder)
+        return events_of(world.vault, "FlowPriced")[0].impact_charge
+
+
+def events_of(contract, name):
+    return [log for log in contract.get_logs() if type(log).__name__ == name]
+
+
+def test_first_venue_does_not_answer__the_next_prices_the_flows(unhedged):
+    world, first, holder = unhedged
+    assert impact(world, holder) == 0  # the first asks nothing
+    first.set_silence(SILENT)
+    assert impact(world, holder) > 0
+
+
+def test_venue_that_prices_flows_does_not_quote__exits_without_impact_and_no_entry(unhedged):
+    world, first, holder = unhedged
+    first.set_silence(QUOTES_NOTHING)
+    assert seen(world, 0).sound
+    assert impact(world, holder) == 0
+    assert world.vault.maxDeposit(holder) == 0
+    with boa.reverts("vault: venue does not quote"):
+        world.deposit(world.depositor("late"), 1)
+    number = world.request(holder, 10**22)
+    world.become_due()
+    assert world.queue.process(1) == 1  # nobody moves a premium that is not there
+    assert world.queue.request_of(number).shares == 0
+    shown = world.lens.snapshots([world.vault.address])[2][0].venues
+    assert [each.answers for each in shown[:2]] == [False, True]
 
 
 def test_margin__more_than_any_market_has__is_no_answer(world, second):
