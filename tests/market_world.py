@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import boa
 
-ROOT = Path(__file__).resolve().parents[1]
-CONTRACTS = ROOT / "contracts"
+from tests.compiled import deployer
+
 NOBODY = "0x" + "00" * 20
 WAD = 10**18
 MAX_UINT = 2**256 - 1
@@ -22,14 +20,6 @@ DAY = 86_400  # seconds
 ASSET_MAX_AGE = HOUR
 QUOTE_MAX_AGE = DAY
 MAX_DEVIATION_BPS = 100
-
-boa.interpret.set_search_paths([str(CONTRACTS)])
-
-
-@lru_cache
-def deployer(path: str) -> Any:
-    """Return the compiled contract, once in a run; `path` is relative to ``contracts/``."""
-    return boa.load_partial(str(CONTRACTS / path))
 
 
 class Joined:

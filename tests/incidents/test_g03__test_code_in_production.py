@@ -14,7 +14,7 @@ import re
 
 import pytest
 
-from tests.market_world import CONTRACTS
+from tests.compiled import CONTRACTS
 
 TESTING = {path.stem for path in (CONTRACTS / "testing").glob("*.vy")}
 PRODUCTION = sorted(path for path in CONTRACTS.rglob("*.vy*") if path.parent.name != "testing")

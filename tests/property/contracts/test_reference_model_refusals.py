@@ -9,7 +9,8 @@ import boa
 import pytest
 
 from keeper.units import UINT256_MAX
-from tests.market_world import CONTRACTS, NOBODY
+from tests.compiled import CONTRACTS
+from tests.market_world import NOBODY
 from tests.reference_world import Twins
 from tests.venue_world import FEED_UNIT
 
