@@ -354,8 +354,10 @@ def _move_margin(
 
 
 def _collateral_change(venue: VenueSnapshot, assets: int, scale: Scale) -> int:
-    kept = WAD - venue.market.haircut_wad
-    return div_floor(assets * scale.price_wad * kept, scale.divisor * WAD)
+    """Return what `assets` more add to equity; all that is there takes away all that it counts."""
+    kept = scale.price_wad * (WAD - venue.market.haircut_wad)
+    held, unit = venue.margin.assets, scale.divisor * WAD
+    return div_floor((held + assets) * kept, unit) - div_floor(held * kept, unit)
 
 
 def _trade(vault: VaultSnapshot, leg: Leg, scale: Scale) -> VaultSnapshot:

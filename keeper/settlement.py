@@ -8,12 +8,15 @@ more of the hedge. Unrealised profit stays where it is: a venue does not pay it 
 
 Assets to sell come from idle. What is missing there is taken out of the venue after the
 buy-back, before the spot trade; the proceeds then go in with a second leg.
+
+A book that unwinds and has closed its positions does the same without a trade of the hedge.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from keeper.curve import after_trade, spot_buy_cost_up, spot_sell_proceeds_down
 from keeper.margins import assets_needed
@@ -32,7 +35,7 @@ from keeper.situation import (
     with_quote,
     worst_price_wad,
 )
-from keeper.snapshot import Margin, Market, VenueSnapshot
+from keeper.snapshot import Address, Margin, Market, VenueSnapshot
 from keeper.units import (
     BPS,
     Assets,
@@ -44,10 +47,13 @@ from keeper.units import (
     positive_part,
 )
 
+TOO_DEAR: Final = "the quote does not buy more"
+
 
 def settle(situation: Situation) -> Wish:
-    """Settle quote profit or debt when it is over its trigger."""
+    """Settle quote profit or debt when it is over its trigger; all debt while the book unwinds."""
     sheet, policy, nav = situation.sheet, situation.policy, situation.risk.nav
+    unwinds = situation.vault.state.unwinds
     sheet.read("settle_trigger_bps", "policy", policy.settle_trigger_bps, "bps of NAV")
     trigger = sheet.derive(
         "settle_trigger",
@@ -55,19 +61,15 @@ def settle(situation: Situation) -> Wish:
         div_floor(nav * policy.settle_trigger_bps, BPS),
         "quote",
     )
-    kept = div_floor(nav * policy.settle_target_bps, BPS)
-    if -situation.risk.quote_value > trigger:
+    kept = 0 if unwinds else div_floor(nav * policy.settle_target_bps, BPS)
+    if -situation.risk.quote_value > (0 if unwinds else trigger):
         return _pay_debt(situation, -situation.risk.quote_value - kept, "quote debt")
-    released = [
-        (quote_released(situation, venue.market, venue.margin), venue)
-        for _, venue in situation.venues
-    ]
-    if not released:
+    most, venue = _most_released(situation)
+    if venue is None:
         return None
-    most, venue = max(released, key=lambda pair: pair[0])
     available = situation.vault.state.idle_quote + most
     sheet.search("quote_available", "idle and what a venue releases", available, "quote")
-    if available > trigger:
+    if available > trigger and not unwinds:
         return _spend_profit(situation, venue, available - kept, "quote profit")
     return None
 
@@ -84,6 +86,46 @@ def rescue(situation: Situation) -> Wish:
     if situation.risk.margin_urgent:
         return _reduce(situation, weak)
     return None
+
+
+def _most_released(situation: Situation) -> tuple[Quote, VenueSnapshot | None]:
+    """Return the venue that would pay out most quote, and how much; none of them is nothing."""
+    released = [
+        (quote_released(situation, venue.market, venue.margin), venue)
+        for _, venue in situation.venues
+    ]
+    return max(released, key=lambda pair: pair[0], default=(Quote(0), None))
+
+
+def square(situation: Situation, wanted: int) -> Wish:
+    """
+    Buy `wanted` assets (negative: sell) for quote that no position is behind.
+
+    For a book that unwinds: what it made goes back into assets, what it owes is paid from them.
+    """
+    cap = min(abs(wanted), situation.vault.limits.max_trade)
+    if wanted < 0:
+        return _repay(situation, cap)
+    most, venue = _most_released(situation)
+    quote = situation.vault.state.idle_quote + most
+    cap = min(cap, situation.scale.assets_down(quote))
+    return _drafted(
+        situation, cap, "quote without a position", lambda a: _purchase(situation, venue, a, quote)
+    )
+
+
+def _repay(situation: Situation, cap: int) -> Wish:
+    owed = {venue.venue: -venue.margin.quote - venue.margin.profit for _, venue in situation.venues}
+    debtor = max(owed, key=lambda venue: owed[venue], default=None)
+    if debtor is None or owed[debtor] <= 0:
+        return None
+    cap = min(cap, situation.scale.assets_up(owed[debtor]))
+    return _drafted(
+        situation,
+        cap,
+        "debt without a position",
+        lambda a: _repayment(situation, debtor, a, owed[debtor]),
+    )
 
 
 def _weakest(situation: Situation) -> VenueSnapshot | None:
@@ -126,12 +168,17 @@ def _pay_debt(situation: Situation, debt: int, reason: str) -> Wish:
         return None
     venue = min(shorts, key=lambda v: v.margin.quote + v.margin.profit)
     cap = min(
-        situation.scale.assets_up(debt),
-        -venue.margin.delta,
+        _closed(situation, venue, situation.scale.assets_up(debt)),
         situation.vault.limits.max_trade,
     )
     situation.sheet.search("debt_assets", "assets that the debt is worth", cap, "assets")
     return _drafted(situation, cap, reason, lambda a: _debt_plan(situation, venue, a))
+
+
+def _closed(situation: Situation, venue: VenueSnapshot, size: int) -> int:
+    """Return what to close of a position: all, if the rest would be no trade worth making."""
+    whole = abs(venue.margin.delta)
+    return whole if whole - size < situation.least_trade else size
 
 
 def _spend_profit(situation: Situation, venue: VenueSnapshot, quote: int, reason: str) -> Wish:
@@ -204,10 +251,9 @@ def _swapped(
 
 def _profit_plan(situation: Situation, venue: VenueSnapshot, bought: int, quote: int) -> Plan | str:
     vault, scale = situation.vault, situation.scale
-    limit = _spot_limit(situation, bought, spot_buy_cost_up(vault, bought))
-    price = div_ceil(bought * limit, scale.divisor)  # at most
+    limit, price = _spot_price(situation, bought)
     if price > quote:
-        return "the quote does not buy more"
+        return TOO_DEAR
     taken = positive_part(price - vault.state.idle_quote)
     market, account = after_trade(venue.market, venue.margin, -bought, scale)
     account = with_quote(account, -taken)
@@ -230,6 +276,37 @@ def _profit_plan(situation: Situation, venue: VenueSnapshot, bought: int, quote:
         spot_assets=bought,
         spot_limit_price_wad=limit,
     )
+
+
+def _purchase(
+    situation: Situation, venue: VenueSnapshot | None, bought: int, quote: int
+) -> Plan | str:
+    limit, price = _spot_price(situation, bought)
+    if price > quote:
+        return TOO_DEAR
+    taken = positive_part(price - situation.vault.state.idle_quote)
+    legs = [Leg(venue=venue.venue, margin_quote=Quote(-taken))] if venue and taken else []
+    return situation.plan(
+        *legs, spot_after=len(legs), spot_assets=bought, spot_limit_price_wad=limit
+    )
+
+
+def _repayment(situation: Situation, debtor: Address, sold: int, owed: int) -> Plan:
+    vault = situation.vault
+    limit = _spot_limit(situation, -sold, spot_sell_proceeds_down(vault, sold))
+    proceeds = div_floor(sold * limit, situation.scale.divisor)  # at least
+    missing = positive_part(sold - vault.idle_assets)
+    taken = [Leg(venue=debtor, margin_assets=Assets(-missing))] if missing else []
+    paid = Leg(venue=debtor, margin_quote=Quote(min(proceeds, owed)))
+    return situation.plan(
+        *taken, paid, spot_after=len(taken), spot_assets=-sold, spot_limit_price_wad=limit
+    )
+
+
+def _spot_price(situation: Situation, bought: int) -> tuple[Wad, int]:
+    """Return the worst price of a purchase and the quote that it takes at most."""
+    limit = _spot_limit(situation, bought, spot_buy_cost_up(situation.vault, bought))
+    return limit, div_ceil(bought * limit, situation.scale.divisor)
 
 
 def _spot_limit(situation: Situation, assets: int, quote: int) -> Wad:

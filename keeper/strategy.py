@@ -5,7 +5,8 @@ The decision: what to do about one vault, from one snapshot. Pure; integers only
 Live, dry run, replay and backtest call `decide`. Order of what it may want:
 
 1. hedge    drift over the trigger, and on until the target is reached (hysteresis); over several
-            venues by marginal cost (`placement`), each leg with the margin that it needs
+            venues by marginal cost (`placement`), each leg with the margin that it needs. A book
+            that unwinds closes positions and then turns quote back into assets
 2. top up   margin under its low level, from idle assets and idle quote; always allowed
 3. rescue   margin under its low level and nothing idle: settle debt (see `settlement`), else buy
             back hedge as far as the urgent band allows
@@ -35,7 +36,7 @@ from keeper.plan import Leg, Plan
 from keeper.policy import Memory, Policy
 from keeper.ratio import advice_bps
 from keeper.risk import Risk, VenueRisk, assess
-from keeper.settlement import margin_ratio_bps, rescue, settle
+from keeper.settlement import margin_ratio_bps, rescue, settle, square
 from keeper.situation import (
     Draft,
     Situation,
@@ -316,7 +317,10 @@ def hedge(situation: Situation) -> Wish:
     risk, policy, sheet = situation.risk, situation.policy, situation.sheet
     wanted = _wanted(situation)
     if situation.vault.state.unwinds:
-        wanted = _closable(situation, wanted)
+        closable = _closable(situation, wanted)
+        if closable == 0:
+            return square(situation, wanted)
+        wanted = closable
     if wanted == 0:
         return None
     direction = sign(wanted)

@@ -205,6 +205,42 @@ def test_decide__unwinding__positions_close_and_never_turn():
     assert size_total(decision.plan) == 100 * ETHER
 
 
+UNWINDING = {"unwinds": True, "hedge_ratio_bps": 0}
+
+
+def test_decide__unwound_with_quote__buys_assets_back():
+    """10,000 of quote idle and 10,000 at the venue: two plans may hold more than one buys."""
+    closed = venue(assets=0, quote=10_000 * 10**6)
+    state = UNWINDING | {"idle_quote": 10_000 * 10**6}
+    seen = snapshot(closed, idle_assets=90 * ETHER, state=state)
+    decision = decide(seen, POLICY, CALM)
+    assert decision.reason == "quote without a position"
+    assert decision.plan.spot_assets > 0
+    assert size_total(decision.plan) == 0
+    after = assess(project_of(decision, seen))
+    assert after.quote_value < assess(seen.vault).quote_value // 10
+
+
+@pytest.mark.parametrize("idle", [90, 0])
+def test_decide__unwound_with_debt__repays_it_from_assets(idle):
+    owing = venue(assets=(100 - idle) * ETHER, quote=-10_000 * 10**6)
+    seen = snapshot(owing, idle_assets=idle * ETHER, state=UNWINDING)
+    decision = decide(seen, POLICY, CALM)
+    assert decision.reason == "debt without a position"
+    assert decision.plan.spot_assets < 0
+    assert size_total(decision.plan) == 0
+    after = assess(project_of(decision, seen))
+    assert after.drift_bps <= LIMITS.inner_band_bps
+
+
+def test_decide__unwinding_with_debt__leaves_no_position_too_small_to_close():
+    item = venue(assets=60 * ETHER, delta=-10 * ETHER, quote=-19_990 * 10**6)
+    seen = snapshot(item, idle_assets=40 * ETHER, state=UNWINDING)
+    decision = decide(seen, POLICY, CALM)
+    assert decision.reason == "quote debt"
+    assert size_total(decision.plan) == 10 * ETHER
+
+
 def test_decide__debt__is_paid_from_idle_assets():
     # price 2000 -> 3000: loss 100,000 on the short of 100
     item = venue(
