@@ -113,7 +113,7 @@ def flag() -> uint256:
     for i: uint256 in range(ledger.venue_count(), bound=MAX_VENUES):
         if scene.lost[i]:
             ledger.log_lost(records[i], scene.position.margins[i], i)
-        if scene.noted_at[i] != 0 and (inside or not scene.lost[i]):
+        if scene.noted_at[i] != 0 and not scene.short[i] and (inside or not scene.lost[i]):
             ledger.records[i] = ledger.noted(scene, i)
     flagged_at: uint256 = 0
     if ledger.due(scene.position):

@@ -18,7 +18,7 @@
      decimals, prices WAD between 1e6 and 1e30. Gap too long positive.
 @custom:rounding For the vault: shares minted and assets paid out down, the rest up.
 @custom:halt The guardian pauses entry (modules/pause.vy), the owner can lift it. Nobody enters
-     while a venue fails, has lost part of the hedge or says more than it can be worth, nor once the
+     while a venue fails, has lost part of the hedge or is not worth what it should be, nor once the
      book unwinds. Exits cannot be paused; they stop while there is no good price and while equity
      is not positive.
 """

@@ -179,8 +179,8 @@ def distance_bps(margin: Margin, market: Market, scale: Scale) -> Bps | None:
 
 
 def _quote_value(venue: VenueSnapshot, scale: Scale) -> int:
-    """Return what the book believes of a venue beside the asset margin."""
-    return venue.value - scale.value_down(venue.margin.assets)
+    """Return what counts of a venue beside the asset margin, at least nothing less a unit."""
+    return max(venue.value, -1) - scale.value_down(venue.margin.assets)
 
 
 def _venue_risk(vault: VaultSnapshot, venue: VenueSnapshot, scale: Scale) -> VenueRisk:

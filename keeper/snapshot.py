@@ -71,7 +71,7 @@ class VenueSnapshot:
     allotment_bps: Bps
     answers: bool  # False: what the book left there stands for the margin, the market is empty
     lost: bool  # what is there is not what the book left
-    value: Quote  # what counts of it, at the index
+    value: Quote  # at the index, as far as believed; counts at zero at the least
     margin: Margin
     market: Market
 

@@ -352,6 +352,13 @@ def _seed(base: World, spot: Any, depth: float | str, price: float | str) -> Non
     spot.seed(assets, quote)
 
 
+def lose_all(world: VaultWorld) -> None:
+    """Move all that is idle to a second venue, which then owes more than there is."""
+    venue = add_settable_venue(world, BPS)
+    world.rebalance(Leg(margin_assets=world.vault.idle_assets(), venue=venue.address))
+    venue.set_faults(BPS, BPS, -world.base.quotes(10**6), 0)
+
+
 def add_settable_venue(world: VaultWorld, allotment_bps: int = 6_000) -> Any:
     """Register a second venue that does what the test says, with quote to pay profits."""
     base = world.base

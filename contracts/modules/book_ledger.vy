@@ -19,15 +19,17 @@
      stops the book:
 
          worth more than the credit   the most allowed counts
+         worth less by more than it   all of the loss counts, down to a worth of nothing: no venue
+                                      can take what is not there
          assets + delta is not x      somebody closed or seized something, at a price between the
                                       last one seen and S: the better of the two bounds the value;
                                       the hedge is lost there, and the next plan is urgent
-         no answer, or nonsense       x counts as exposure, a loss by the book's own sums counts
-                                      and a gain does not
+         no answer, or nonsense       x counts as exposure, and nothing as value
 
-     and nobody enters in any of the three. A loss that a venue reports counts whole, though: one
-     that invents a loss of all that the vault has stops its flows, and plans may only shrink D. A plan notes x and c of each venue that it touches or
-     that lost something, `flag` of all, those with a loss once the drift is inside the band.
+     and nobody enters in any of the four: a venue that hides its value for an hour, or a month of
+     credit, would sell shares too cheaply. A plan notes x and c of each venue that it touches or
+     that lost something, `flag` of those that are worth what they should be, once the drift is
+     inside the band also where part of the hedge is lost.
 @custom:units Asset amounts and sizes in raw asset units under 2**112, quote amounts in raw quote
      units (idle quote under 2**96), prices WAD between 1e6 and 1e30. Long positive.
 @custom:rounding Value and E down, drift up, bounds on fills down.
@@ -53,7 +55,8 @@ struct Sight:  # a venue as far as it is believed
     margin: IHedgeVenue.Margin
     value: int256  # quote, at the index, asset margin in full
     noted_at: uint256  # where its credit starts once this is noted; zero when it does not answer
-    lost: bool
+    lost: bool  # assets + delta is not what was left
+    short: bool  # worth less than the credit explains
     sound: bool
 
 
@@ -61,6 +64,7 @@ struct Scene:  # vault and book at one price, before or after a plan
     position: IHedgeGuard.Position
     noted_at: uint256[MAX_VENUES]
     lost: bool[MAX_VENUES]
+    short: bool[MAX_VENUES]
 
 
 BPS: constant(uint256) = 10_000
@@ -176,36 +180,38 @@ def sight(i: uint256, record: uint256, price_wad: uint256) -> Sight:
         sight.value = self.value(held, price_wad) + sight.margin.quote + sight.margin.profit
         answered = self._can_be_noted(there, sight.value - self.value(there, price_wad))
     if not answered:
-        sight.margin = empty(IHedgeVenue.Margin)
+        sight = empty(Sight)
         sight.margin.delta = exposure
-        sight.value = min(expected, 0)
         return sight
     sight.lost = there != exposure
     if sight.lost:
         at_last: int256 = self.value(exposure, packed.part(self.seen, 0, 112))
         expected += max(at_last - at_index, 0)
-    sight.sound = not sight.lost
     sight.noted_at = max(packed.part(record, NOTED_AT, 40), block.timestamp - CREDIT_DAYS * DAY)
-    gain: int256 = sight.value - expected
-    if gain > 0:
-        at_stake: uint256 = fixed_point.magnitude(at_index)
-        at_stake += fixed_point.magnitude(self.cash_of(record))
-        counted: int256 = 0
-        counted, sight.noted_at = self._credited(gain, at_stake, sight.noted_at)
-        sight.value -= gain - counted
-        sight.sound = sight.sound and counted == gain
+    change: int256 = sight.value - expected
+    at_stake: uint256 = fixed_point.magnitude(at_index)
+    at_stake += fixed_point.magnitude(self.cash_of(record))
+    explained: int256 = 0
+    spent_until: uint256 = 0
+    explained, spent_until = self._explained(abs(change), at_stake, sight.noted_at)
+    sight.sound = explained == abs(change)
+    sight.short = change < 0 and not sight.sound
+    if change > 0:
+        sight.value -= change - explained
+        sight.noted_at = spent_until
+    sight.sound = sight.sound and not sight.lost
     return sight
 
 
 @internal
 @view
-def _credited(gain: int256, at_stake: uint256, start: uint256) -> (int256, uint256):
+def _explained(change: int256, at_stake: uint256, start: uint256) -> (int256, uint256):
     """
-    @return How much of a gain counts, and where the credit starts when that is spent.
+    @return How much of a change the credit explains, and where the credit starts when that is spent.
     """
     a_day: uint256 = fixed_point.mul_div_up(at_stake, GAIN_BPS, BPS)
     most: uint256 = fixed_point.mul_div_up(a_day, block.timestamp - start, DAY)
-    counted: uint256 = min(convert(gain, uint256), most)
+    counted: uint256 = min(convert(change, uint256), most)
     if counted == 0:
         return 0, start
     spent: uint256 = fixed_point.mul_div_up(counted, DAY, a_day)
@@ -281,6 +287,7 @@ def scene(idle_assets: uint256, records: uint256[MAX_VENUES], price_wad: uint256
         position.delta += sight.margin.delta
         scene.noted_at[i] = sight.noted_at
         scene.lost[i] = sight.lost
+        scene.short[i] = sight.short
     held: int256 = convert(assets, int256)
     position.delta += held
     position.nav = self.value(held, price_wad) + quote_value
@@ -303,9 +310,10 @@ def scene(idle_assets: uint256, records: uint256[MAX_VENUES], price_wad: uint256
 @view
 def _quote_value(sight: Sight, price_wad: uint256) -> int256:
     """
-    @dev What counts beside the asset margin.
+    @dev What counts beside the asset margin: together at least nothing, less the unit by which
+         the value of the margin is rounded.
     """
-    return sight.value - self.value(convert(sight.margin.assets, int256), price_wad)
+    return max(sight.value, -1) - self.value(convert(sight.margin.assets, int256), price_wad)
 
 
 @internal

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from keeper.simulation.reference.reverted import require
 from keeper.snapshot import Margin
-from keeper.units import BPS, DAY_SECS, div_floor, mul_div_up, positive_part
+from keeper.units import BPS, DAY_SECS, div_floor, mul_div_up
 
 GAIN_BPS: Final = 100  # of what is at stake, in a day
 CREDIT_DAYS: Final = 30
@@ -40,9 +40,10 @@ class Sight(NamedTuple):
     """A venue as far as it is believed."""
 
     margin: Margin
-    value: int  # quote that counts
+    value: int  # quote; counts at zero at the least
     noted_at: int
-    lost: bool
+    lost: bool  # assets + delta is not what was left
+    short: bool  # worth less than the credit explains
     sound: bool
 
     def noted(self, price_wad: int, price_divisor: int) -> Left:
@@ -50,6 +51,10 @@ class Sight(NamedTuple):
         exposure = self.margin.assets + self.margin.delta
         cash = self.value - div_floor(exposure * price_wad, price_divisor)
         return _checked(Left(exposure, cash, self.noted_at))
+
+    def quote_value(self, price_wad: int, price_divisor: int) -> int:
+        """Return what counts beside the asset margin, at least nothing less a unit."""
+        return max(self.value, -1) - div_floor(self.margin.assets * price_wad, price_divisor)
 
 
 def sight(
@@ -59,22 +64,26 @@ def sight(
     at_index = div_floor(left.exposure * price_wad, price_divisor)
     value = div_floor(margin.assets * price_wad, price_divisor) + margin.quote + margin.profit
     at_stake = abs(at_index) + abs(left.cash)
+    start = max(left.noted_at, at - CREDIT_DAYS * DAY_SECS)
     lost = margin.assets + margin.delta != left.exposure
     if lost:
         at_index = max(at_index, div_floor(left.exposure * seen_wad, price_divisor))
-    gain = positive_part(value - at_index - left.cash)
-    counted, noted_at = _credited(gain, at_stake, left.noted_at, at)
-    return Sight(margin, value - gain + counted, noted_at, lost, gain == counted and not lost)
+    change = value - at_index - left.cash
+    explained, spent_until = _explained(abs(change), at_stake, start, at)
+    sound = explained == abs(change)
+    if change <= 0:
+        return Sight(margin, value, start, lost, not sound, sound and not lost)
+    believed = value - change + explained
+    return Sight(margin, believed, spent_until, lost, False, sound and not lost)
 
 
-def _credited(gain: int, at_stake: int, noted_at: int, at: int) -> tuple[int, int]:
-    """Return how much of a gain counts, and where the credit starts when that is spent."""
-    start = max(noted_at, at - CREDIT_DAYS * DAY_SECS)
+def _explained(change: int, at_stake: int, start: int, at: int) -> tuple[int, int]:
+    """Return how much of a change the credit explains, and where it starts when that is spent."""
     a_day = mul_div_up(at_stake, GAIN_BPS, BPS)
-    counted = min(gain, mul_div_up(a_day, at - start, DAY_SECS))
-    if counted == 0:
+    explained = min(change, mul_div_up(a_day, at - start, DAY_SECS))
+    if explained == 0:
         return 0, start
-    return counted, min(start + mul_div_up(counted, DAY_SECS, a_day), at)
+    return explained, min(start + mul_div_up(explained, DAY_SECS, a_day), at)
 
 
 def _checked(left: Left) -> Left:

@@ -321,9 +321,7 @@ def position(
 ) -> Position:
     """Return vault and book at a price; `idle` is assets and quote (`book_ledger.scene`)."""
     held = idle[0] + sum(seen.margin.assets for seen in sights)
-    quote_value = idle[1] + sum(
-        seen.value - div_floor(seen.margin.assets * price_wad, price_divisor) for seen in sights
-    )
+    quote_value = idle[1] + sum(seen.quote_value(price_wad, price_divisor) for seen in sights)
     delta = held + sum(seen.margin.delta for seen in sights)
     equity = held + div_floor(quote_value * price_divisor, price_wad)
     gap = delta - div_floor(equity * (BPS - hedge_ratio_bps), BPS)

@@ -192,7 +192,7 @@ class HedgeVault:
         position = self._position(sights, price_wad)
         inside = position.drift_wad <= self.limits.inner_band_bps * BP_WAD
         for i, seen in enumerate(sights):
-            if inside or not seen.lost:
+            if not seen.short and (inside or not seen.lost):
                 self.left[i] = seen.noted(price_wad, self.price_divisor)
         late = due(position, self.limits)
         self.flagged_at = (self.flagged_at or at) if late else 0

@@ -11,6 +11,7 @@ from tests.vault_world import DAY, Leg, add_settable_venue, vault_world
 
 SILENT, BURNING, QUOTES_NOTHING = 1, 2, 3
 CREDIT = 800  # of a day: 1 % of what is at stake, an exposure of -30 at 1,000, cash of 50,000
+UNIT = 10**9  # of the quote at 1,000, in asset units
 VALUE = 20_000  # at each venue: the margin of 20
 
 
@@ -143,11 +144,56 @@ def test_gain__nobody_noted_for_long__a_month_counts(world, second):
     assert value(world) == VALUE + 30 * CREDIT
 
 
-def test_loss__any__counts_at_once(world, second):
-    claims(world, second, -19_000)
-    assert value(world) == VALUE - 19_000
+def test_loss__within_the_credit__counts_and_is_sound(world, second):
+    claims(world, second, -CREDIT)
+    assert value(world) == VALUE - CREDIT
     assert seen(world).sound
     assert_open(world)
+
+
+def test_loss__over_the_credit__counts_at_once_and_nobody_enters(world, second, holder):
+    """Whoever hides what a venue is worth would buy from the others what comes back later."""
+    claims(world, second, -CREDIT - 1)
+    assert value(world) == VALUE - CREDIT - 1
+    assert_closed(world, holder)
+
+
+def test_loss__over_the_credit__flag_does_not_note_it(world, second):
+    """Else entry would be open at once, and the truth come back a day's credit at a time."""
+    claims(world, second, -19_000)
+    before = world.book.left(1)
+    world.book.flag()
+    assert world.book.left(1) == before
+    assert not seen(world).sound
+    claims(world, second, 0)
+    assert value(world) == VALUE
+    assert_open(world)
+
+
+def test_loss__over_the_credit__a_plan_of_the_keeper_notes_it(world, second):
+    claims(world, second, -5_000)
+    world.rebalance(Leg(margin_assets=world.assets(1), venue=second.address))
+    assert seen(world).sound
+    assert world.book.left(1).cash == world.quotes(50_000 - 5_000)
+    assert_open(world)
+
+
+def test_loss__of_more_than_there_is__venue_counts_at_nothing(world, second, holder):
+    """A liar cannot take from the other venues and what is idle, and stops no exit."""
+    before = world.vault.totalAssets()
+    claims(world, second, -(10**6))
+    assert value(world) == VALUE - 10**6
+    assert 0 <= before - world.assets(20) - world.vault.totalAssets() <= UNIT
+    assert_closed(world, holder)
+    assert abs(world.drift_bps()) < 9_000  # the plans of the keeper go on
+
+
+def test_loss__of_more_than_there_is__filling_it_up_is_a_cost(world, second):
+    claims(world, second, -40_000)
+    with boa.reverts("book: cost over its bound"):
+        world.rebalance(Leg(margin_assets=world.assets(1), venue=second.address))
+    claims(world, second, -20_000)  # worth nothing: now all that is added counts
+    world.rebalance(Leg(margin_assets=world.assets(1), venue=second.address))
 
 
 def test_nothing_there__venue_says_there_is__counts_nothing(world, holder):
@@ -238,10 +284,12 @@ def test_venue_does_not_answer__others_and_exits_go_on(world, second, holder, si
         world.rebalance(Leg(size=world.assets(1), venue=second.address))
 
 
-def test_venue_does_not_answer__owes_by_the_books_own_sums__counts(world, second):
+def test_venue_does_not_answer__owes_by_the_books_own_sums__counts_at_nothing(world, second):
     second.set_silence(SILENT)
     world.set_price(2_000)
-    assert value(world) == 50_000 - 30 * 2_000
+    assert value(world) == 0
+    # The other venue is worth nothing either.
+    assert 0 <= world.assets(60) - world.vault.totalAssets() <= UNIT
 
 
 def put_first(world, venue):

@@ -5,7 +5,7 @@ import boa
 import pytest
 
 from tests.market_world import NOBODY
-from tests.vault_world import BOUND, HOUR, add_settable_venue, vault_world
+from tests.vault_world import BOUND, HOUR, lose_all, vault_world
 
 
 @pytest.fixture
@@ -110,21 +110,16 @@ def test_deposit__stale_price__reverts_with_the_oracles_reason(world):
 
 
 def test_flows__equity_not_positive__refused_and_said(world):
-    """A second venue where the account owes all there is and one unit more."""
+    """A second venue where all there is was lost, and more."""
     depositor = world.depositor("depositor")
     world.deposit(depositor, 40)
-    venue = add_settable_venue(world)
-    owed = world.value(world.assets(40))
-    venue.set_account(world.book.address, (0, -owed, 0, 0))
-    assert world.equity() == 0
-    with boa.reverts("vault: equity not positive"):
+    lose_all(world)
+    with boa.reverts("vault: hedge is not sound"):
         world.deposit(depositor, 1)
     with boa.reverts("vault: equity not positive"):
         world.vault.redeem(10**18, depositor, depositor, sender=depositor)
     assert world.vault.maxDeposit(depositor) == world.vault.maxMint(depositor) == 0
     assert world.vault.maxRedeem(depositor) == world.vault.maxWithdraw(depositor) == 0
-    venue.set_account(world.book.address, (0, -2 * owed, 0, 0))
-    assert world.equity() == -world.assets(40)
     assert world.vault.totalAssets() == 0
     assert world.vault.convertToAssets(10**21) == 0
 

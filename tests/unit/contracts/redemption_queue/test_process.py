@@ -12,7 +12,7 @@ from tests.vault_world import (
     QUEUE_CANCEL_DELAY,
     QUEUE_DELAY,
     Leg,
-    add_settable_venue,
+    lose_all,
     vault_world,
 )
 
@@ -248,8 +248,7 @@ def test_process__cancelled_ones__are_stepped_over(world, owners):
 def test_process__equity_not_positive__refused(world, owners):
     world.request(owners[0], 10**22)
     world.become_due()
-    venue = add_settable_venue(world)
-    venue.set_faults(BPS, BPS, -world.quotes(60_000), 0)
+    lose_all(world)
     assert world.vault.totalAssets() == 0
     with boa.reverts("vault: equity not positive"):
         world.queue.process(1)
