@@ -204,6 +204,7 @@ def explain_risk(sheet: Sheet, vault: VaultSnapshot, risk: Risk) -> None:
         sheet.read(f"margin_assets_{i}", f"venue {i}", venue.margin.assets, "assets")
         sheet.read(f"margin_quote_{i}", f"venue {i}", venue.margin.quote, "quote")
         sheet.read(f"profit_{i}", f"venue {i}", venue.margin.profit, "quote")
+        sheet.read(f"value_{i}", "what the book believes is there", venue.value, "quote")
         sheet.read(f"delta_{i}", f"venue {i}", venue.margin.delta, "assets")
     _explain_totals(sheet, risk, range(len(vault.venues)))
     for i, (venue, figures) in enumerate(zip(vault.venues, risk.venues, strict=True)):
@@ -214,7 +215,8 @@ def _explain_totals(sheet: Sheet, risk: Risk, each: range) -> None:
     sheet.derive(
         "assets_held", _sum("idle_assets", "margin_assets_{}", each), risk.assets_held, "assets"
     )
-    quote_sum = _sum("idle_quote", "margin_quote_{0} + profit_{0}", each)
+    beside = "max(value_{0}, -1) - div_floor(margin_assets_{0} * price_wad, price_divisor)"
+    quote_sum = _sum("idle_quote", beside, each)
     sheet.derive("quote_value", quote_sum, risk.quote_value, "quote")
     sheet.derive(
         "nav",
