@@ -42,10 +42,10 @@ class Window:
         """Return requests that went anywhere but to the dashboard."""
         return [url for url in self.requests if not url.startswith((base, "data:", "blob:"))]
 
-    def overflows(self) -> bool:
-        """Return whether the page is wider than its window."""
-        return self.page.evaluate(
-            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    def wait_until_it_fits(self) -> None:
+        """Fail if the page stays wider than its window; charts follow it a moment later."""
+        self.page.wait_for_function(
+            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
         )
 
     def barriers(self) -> list[str]:

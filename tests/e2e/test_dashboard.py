@@ -112,7 +112,7 @@ def test_page__on_a_live_chain__says_it_to_everybody(chromium, site, system, nam
             assert shown.foreign(site) == []
             if scheme == "light":
                 shown.page.set_viewport_size(PHONE)
-                assert not shown.overflows()
+                shown.wait_until_it_fits()
                 assert shown.page.locator("nav a").first.is_visible()
 
 
@@ -230,7 +230,7 @@ def test_crowd__200_vaults__usable(chromium, crowd):
         assert page.locator("#vault-rows tr:visible").count() == 200
     with window(chromium, viewport=PHONE) as shown:
         shown.page.goto(url)
-        assert not shown.overflows()
+        shown.wait_until_it_fits()
 
 
 def test_crowd__10_000_decisions__a_page_at_a_time(chromium, crowd):
