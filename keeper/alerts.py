@@ -222,7 +222,7 @@ class Alerts:
     def __init__(self, *, after_secs: float, remind_secs: float, told: str = "") -> None:
         self._after_secs = after_secs
         self._remind_secs = remind_secs
-        self._standing = _decode(told)
+        self._standing = standing_in(told)
 
     def note(self, alert: str, subject: str, words: str | None, now: float) -> None:
         """Say that a condition holds, with words, or that it does not, with None."""
@@ -246,7 +246,7 @@ class Alerts:
 
     def adopt(self, told: str) -> None:
         """Go on with what another process told and has not taken back."""
-        self._standing |= _decode(told)
+        self._standing |= standing_in(told)
 
     def advance(self, now: float) -> list[Message]:
         """Return what is to be told now."""
@@ -293,8 +293,8 @@ class Alerts:
         return None if found.told_at is None else Stage.RESOLVED
 
 
-def _decode(told: str) -> dict[Key, Standing]:
-    """Return what an earlier process told; nothing when the text is damaged."""
+def standing_in(told: str) -> dict[Key, Standing]:
+    """Return what `Alerts.encode` told of a process; nothing when the text is damaged."""
     try:
         rows = json.loads(told) if told else []
         found = {(str(a), str(s)): Standing(**fields) for a, s, fields in rows if a in ALERTS}

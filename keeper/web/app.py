@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -24,8 +24,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from keeper import __version__
+from keeper.alerts import Key, Standing
 from keeper.errors import Fault, KeeperError
-from keeper.guard import Safety
 from keeper.journal import DecisionRow, Tx
 from keeper.snapshot import Address
 from keeper.web.histories import Histories
@@ -37,7 +37,7 @@ from keeper.web.view.decision import Record, audit_record, decision_page
 from keeper.web.view.decisions import KINDS, DecisionLine, decision_lines
 from keeper.web.view.depositor import has_anything, position
 from keeper.web.view.frame import status
-from keeper.web.view.health import Recorded, health_page
+from keeper.web.view.health import Recorded, Terms, health_page
 from keeper.web.view.overview import overview
 from keeper.web.view.vault import vault_page
 from keeper.web.view.venue import AccountsPart, accounts_part, using, venue_page, venues
@@ -71,6 +71,8 @@ class Desk:
     ----------
     own_words : callable
         Asks the keeper's own endpoints how it is.
+    standing : callable
+        Returns the alerts that the keeper has told and that are not over.
     hide : callable
         Takes secrets out of texts.
     hosts : sequence of str
@@ -79,8 +81,9 @@ class Desk:
 
     watcher: Watcher
     lookups: Lookups
-    safety: Safety
+    terms: Terms
     own_words: Callable[[], Sequence[Remark]]
+    standing: Callable[[], Mapping[Key, Standing]]
     hide: Callable[[str], str]
     hosts: Sequence[str] = ()
     wall: Callable[[], float] = time.time
@@ -285,10 +288,13 @@ class _Pages:
                 txs=journal.newest_transactions(HEALTH_TXS),
                 counts=journal.counts(),
                 spent=journal.spent(seen.now),
+                upkeep_spent=journal.spent(seen.now, upkeep=True),
             )
         except KeeperError:
             recorded = Recorded()
-        page = health_page(seen, recorded, desk.safety, desk.own_words(), desk.wall())
+        page = health_page(
+            seen, recorded, desk.terms, desk.own_words(), desk.standing(), desk.wall()
+        )
         return self._page(request, "keeper", "Keeper", seen, page=page)
 
     # Events

@@ -22,6 +22,8 @@ from typing import Any, Final
 import requests
 import uvicorn
 
+from keeper.alarm import told_before
+from keeper.alerts import standing_in
 from keeper.chain import Chain, Node
 from keeper.config import Config
 from keeper.errors import ConfigInvalid
@@ -31,7 +33,7 @@ from keeper.rpc import secrets_of
 from keeper.web.app import Desk, create_app
 from keeper.web.lookups import Lookups
 from keeper.web.shield import host_of
-from keeper.web.view.health import own_words
+from keeper.web.view.health import Terms, own_words
 from keeper.web.watcher import Sources, Watcher
 from keeper.words import Level, Remark
 
@@ -107,8 +109,12 @@ def desk(
         yield Desk(
             watcher=watcher,
             lookups=Lookups(chain, config.first_block),
-            safety=config.safety,
+            terms=Terms(
+                safety=config.safety,
+                upkeep=config.upkeep_safety if config.upkeep.do else None,
+            ),
             own_words=partial(_own_words, config),
+            standing=lambda: standing_in(told_before(config.alerts_path)),
             hide=hide,
             hosts=[host_of(name) for name in (*names, *([host] if _is_one(host) else []))],
         )

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from keeper.alerts import ALERTS, Key, Severity, Standing
 from keeper.guard import Safety, Spent
 from keeper.journal import Tx, TxState
 from keeper.web.seen import Seen
@@ -19,6 +20,7 @@ from keeper.words import Fact, Level, Remark, moment, number, short, span
 ETHER: Final = 18  # decimals
 GOOD_RESULTS: Final = ("ok",)
 SHOWN_FAULTS: Final = 8
+NOTHING_SPENT: Final = Spent()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +66,13 @@ class HealthPage:
     """The keeper."""
 
     remarks: tuple[Remark, ...]
+    alerts: tuple[Remark, ...]
     jobs: tuple[JobLine, ...]
     faults: tuple[Fact, ...]
     states: tuple[Fact, ...]
     txs: tuple[TxLine, ...]
     budgets: tuple[Meter, ...]
+    upkeep_budgets: tuple[Meter, ...]  # empty when the keeper does no upkeep
     nodes: tuple[NodeLine, ...]
 
 
@@ -79,11 +83,25 @@ class Recorded:
     ticks: Sequence[Mapping[str, Any]] = ()
     txs: Sequence[Tx] = ()
     counts: Mapping[TxState, int] | None = None
-    spent: Spent | None = None
+    spent: Spent = NOTHING_SPENT
+    upkeep_spent: Spent = NOTHING_SPENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the operator allows the keeper; None for upkeep that it does not do."""
+
+    safety: Safety
+    upkeep: Safety | None
 
 
 def health_page(
-    seen: Seen, recorded: Recorded, safety: Safety, own_words: Sequence[Remark], wall: float
+    seen: Seen,
+    recorded: Recorded,
+    terms: Terms,
+    own_words: Sequence[Remark],
+    standing: Mapping[Key, Standing],
+    wall: float,
 ) -> HealthPage:
     """
     Return the page about the keeper.
@@ -92,16 +110,20 @@ def health_page(
     ----------
     own_words : sequence of Remark
         What the keeper's own `/health` and `/ready` say, or why they say nothing.
+    standing : mapping
+        Alerts that were told and are not over.
     wall : float
         Unix seconds of this machine, now.
     """
     return HealthPage(
         remarks=(*_remarks(recorded, wall), *own_words),
+        alerts=tuple(_alert(key, found, wall) for key, found in sorted(standing.items())),
         jobs=tuple(_jobs(recorded.ticks, wall)),
         faults=tuple(_faults(recorded.ticks)),
         states=tuple(_states(recorded.counts or {})),
         txs=tuple(_tx(tx) for tx in recorded.txs),
-        budgets=tuple(_budgets(recorded.spent or Spent(), safety)),
+        budgets=tuple(_budgets(recorded.spent, terms.safety)),
+        upkeep_budgets=tuple(_budgets(recorded.upkeep_spent, terms.upkeep) if terms.upkeep else ()),
         nodes=tuple(_nodes(seen)),
     )
 
@@ -138,6 +160,17 @@ def _remarks(recorded: Recorded, wall: float) -> list[Remark]:
     if last["result"] is None:
         words = f"A run began {span(age)} ago and is at work, or was cut off."
     return [Remark(level=Level.GOOD, words=words)]
+
+
+def _alert(key: Key, found: Standing, wall: float) -> Remark:
+    name, subject = key
+    rule = ALERTS[name]
+    about = f"{name} {subject}".rstrip()
+    return Remark(
+        level=Level.ACT if rule.severity is Severity.CRITICAL else Level.WATCH,
+        words=f"{about}, for {span(wall - found.since)}: {found.words}. "
+        f"{rule.means} What to do: {rule.remedy}",
+    )
 
 
 def _jobs(ticks: Sequence[Mapping[str, Any]], wall: float) -> list[JobLine]:

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from dataclasses import replace
 
 import pytest
 import requests
 
+from keeper.alerts import Alerts
 from tests.dashboard_world import (
     HOSTILE,
     World,
@@ -161,6 +163,35 @@ def test_journal__empty__says_so(fresh):
     assert "The journal is empty: no tick has run yet." in text_of(f"{url}/keeper")[1]
     assert "No such decision." in text_of(f"{url}/decisions")[1]
     assert "too few looks" in text_of(f"{url}/vaults/{VAULT}")[1]
+
+
+def test_alerts__told_and_not_over__stand_on_the_page_until_they_are(fresh):
+    def tell(world):
+        alerts = Alerts(after_secs=0, remind_secs=3_600)
+        alerts.note("node_unavailable", "127.0.0.1", "no answer <b>in 5 s</b>", time.time() - 90)
+        alerts.advance(time.time())
+        told(world).write_text(alerts.encode())
+
+    def told(world):
+        return world.journal_path.with_name(f"{world.journal_path.name}-alerts")
+
+    world, url = fresh(tell)
+    page = text_of(f"{url}/keeper")[1]
+    assert "node_unavailable 127.0.0.1, for" in page
+    assert "no answer &lt;b&gt;in 5 s&lt;/b&gt;" in page
+    assert "set chain.rpc_url to another one" in page
+    told(world).write_text("{damaged")
+    assert "No alert stands." in text_of(f"{url}/keeper")[1]
+
+
+@pytest.mark.parametrize(("section", "shown"), [("", False), ('[upkeep]\ndo = ["poke"]\n', True)])
+def test_budgets__of_upkeep__only_where_it_is_done(fresh, section, shown):
+    def configure(world):
+        text = world.config_path.read_text()
+        world.config_path.write_text(text.replace("[[vaults]]", f"{section}[[vaults]]", 1))
+
+    _, url = fresh(configure)
+    assert ("For venues and queues" in text_of(f"{url}/keeper")[1]) == shown
 
 
 def test_journal__of_another_version__says_so(fresh):
