@@ -72,6 +72,13 @@ class Database:
     """
     The database of one journal, opened and of the newest version.
 
+    Parameters
+    ----------
+    where : Path or sqlalchemy.URL
+        A SQLite file, or a database.
+    looks_on : bool
+        Write nothing, not even a newer version of the tables, which a keeper may be using.
+
     Raises
     ------
     ConfigInvalid
@@ -80,16 +87,16 @@ class Database:
         If it cannot be used now.
     """
 
-    def __init__(self, where: Path | sa.URL) -> None:
+    def __init__(self, where: Path | sa.URL, *, looks_on: bool = False) -> None:
         url = sa.URL.create("sqlite", database=str(where)) if isinstance(where, Path) else where
         self.kind = url.get_backend_name()
         self.field = "journal.path" if isinstance(where, Path) else "journal.url"
         self.place = place_of(url)
-        self._engine = _engine(url)
+        self._engine = _engine(url, looks_on=looks_on)
         try:
-            if self.kind == "sqlite":
+            if self.kind == "sqlite" and not looks_on:
                 Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-            self._upgrade()
+            self._upgrade(looks_on)
         except (OSError, sa.exc.SQLAlchemyError) as fault:
             self.close()
             raise self._unusable(fault) from fault
@@ -142,7 +149,7 @@ class Database:
 
     # Versions
 
-    def _upgrade(self) -> None:
+    def _upgrade(self, looks_on: bool) -> None:
         with self._engine.connect() as db:
             found = _version(db)
         if found == NEWEST:
@@ -151,6 +158,11 @@ class Database:
             raise ConfigInvalid(
                 f"{self.field}: {self.place} is of version {found}, this keeper knows {NEWEST}: "
                 "install the keeper that wrote it, or name a new one"
+            )
+        if looks_on:
+            raise ConfigInvalid(
+                f"{self.field}: {self.place} is of version {found or 'none'}, this one reads "
+                f"{NEWEST}: start a keeper of this version, which brings the journal up to it"
             )
         self._migrate()
 
@@ -190,13 +202,17 @@ def connected_alone(url: sa.URL) -> Callable[[], sa.Connection]:
     return engine.connect
 
 
-def _engine(url: sa.URL, *, migrating: bool = False, **options: Any) -> sa.Engine:
+def _engine(
+    url: sa.URL, *, migrating: bool = False, looks_on: bool = False, **options: Any
+) -> sa.Engine:
     if url.get_backend_name() == "postgresql":
         engine = sa.create_engine(url, pool_pre_ping=True, connect_args=_patience(), **options)
         sa.event.listen(engine, "connect", _configure_postgresql)
+        if looks_on:
+            engine = engine.execution_options(postgresql_readonly=True)
         return engine
     engine = sa.create_engine(url, connect_args={"timeout": LOCK_SECS})
-    sa.event.listen(engine, "connect", _configure_sqlite)
+    sa.event.listen(engine, "connect", _only_reading if looks_on else _configure_sqlite)
     if migrating:
         sa.event.listen(engine, "connect", _hold_references)
         sa.event.listen(engine, "begin", _begin)
@@ -230,6 +246,10 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _only_reading(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA query_only=ON")
 
 
 def _hold_references(connection: Any, _record: Any) -> None:

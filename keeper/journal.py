@@ -67,6 +67,8 @@ class Journal:
     ----------
     where : Path | URL
         A SQLite file, or a database by `keeper.database.database_url`.
+    looks_on : bool
+        Only read it, see `keeper.database.Database`.
 
     Raises
     ------
@@ -76,12 +78,12 @@ class Journal:
         If it cannot be used now.
     """
 
-    def __init__(self, where: Path | sa.URL, chain_id: int) -> None:
+    def __init__(self, where: Path | sa.URL, chain_id: int, *, looks_on: bool = False) -> None:
         self._chain_id = chain_id
         self._genesis: str | None = None
         self._job = threading.local()
         self.fence: Callable[[], None] = _nothing  # raises when another keeper may write
-        self._database = Database(where)
+        self._database = Database(where, looks_on=looks_on)
         self._field, self.place = self._database.field, self._database.place
         try:
             self._claim(chain_id)
@@ -92,18 +94,18 @@ class Journal:
     @classmethod
     def existing(cls, place: Path | URL, chain_id: int) -> Self:
         """
-        Open a journal that a keeper has written.
+        Open a journal that a keeper has written, to read it.
 
         Raises
         ------
         ConfigInvalid
-            If there is no such file.
+            If there is no such file, or it is of another version.
         """
         if isinstance(place, Path) and not place.exists():
             raise ConfigInvalid(
                 f"journal.path: there is no journal at {place}: no keeper has run yet"
             )
-        return cls(place, chain_id)
+        return cls(place, chain_id, looks_on=True)
 
     def close(self) -> None:
         """Close the database."""

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
 The journal for those who look on: pages and lists, cheap however long the history is.
-
-Nothing is written here but what `Journal` writes when it opens a file.
 """
 
 from __future__ import annotations

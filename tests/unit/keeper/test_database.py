@@ -171,6 +171,24 @@ def test_open__of_a_newer_version__refused_with_the_remedy(where):
     assert "\n" not in str(refused.value)
 
 
+def test_look_on__old_journal__refused_and_as_it_was(old):
+    """A keeper of the older version may be writing it."""
+    before = old.read_bytes()
+    with pytest.raises(ConfigInvalid, match=r"version 0001, this one reads \d{4}: start a keeper"):
+        Journal.existing(old, 31337)
+    assert old.read_bytes() == before
+
+
+def test_look_on__reads_beside_the_keeper_and_cannot_write(where):
+    with closing(Journal(where, 31337)) as written, closing(Journal.existing(where, 31337)) as read:
+        written.write_fault("tick", 1.0, 2.0, 1, "node_unavailable", "no answer")
+        before = rows(where)
+        assert read.ticks() == written.ticks() != []
+        with pytest.raises((ConfigInvalid, JournalUnavailable), match=r"read-?only"):
+            read.write_fault("tick", 3.0, 4.0, 1, "node_unavailable", "no answer")
+        assert rows(where) == before
+
+
 def test_open__locked_by_another__passes_by_itself_and_a_journal_that_is_there_needs_no_lock(
     tmp_path, monkeypatch
 ):
