@@ -11,9 +11,24 @@
      grace period anyone may send one leg, checked like a keeper's plan, for a reward that rises
      from zero along a ramp, so that it ends where somebody finds it worth his gas. A leg that
      leaves the keeper late starts the clock again.
+
+     What the guardian does only reduces risk; lifting a pause early ends what he began himself,
+     and leads back to what the owner's delay has let everybody see. An allotment that he lowered
+     takes no top-ups either: who does it because a venue is not to be trusted unwinds as well.
 @custom:units As `HedgeBook`.
 @custom:rounding As `HedgeBook`; rewards down.
 @custom:halt As `HedgeBook`.
+@custom:access
+     flag, fall_back                       anyone    at once
+     start_unwind, lift_rebalancing_pause  guardian  at once
+     start_unwind, lift_rebalancing_pause  owner     delay
+     pause_rebalancing                     guardian  at once
+     set_allotment (to less)               guardian  at once
+     set_allotment, set_limits             owner     delay
+     set_hedge_ratio                       owner     delay
+     set_hedge_ratio_bounds, set_fallback  owner     delay
+     set_keeper, set_guardian, add_venue   owner     delay
+     set_vault (once)                      owner     delay
 """
 
 from snekmate.auth import ownable
@@ -230,12 +245,15 @@ def add_venue(venue: address, allotment_bps: uint256):
 @external
 def set_allotment(venue: address, allotment_bps: uint256):
     """
-    @notice Change how much of NAV may be at a venue; zero lets it only shrink. Owner only.
+    @notice Change how much of NAV may be at a venue; zero lets it only shrink. Owner; the
+        guardian to less than it is.
     """
-    ownable._check_owner()
+    self._only_guardian_or_owner()
     assert allotment_bps <= BPS, "book: allotment over 100 %"
     i: uint256 = ledger.known_index_of(venue)
     allotment_before_bps: uint256 = packed.part(ledger.venue_words[i], 160, 16)
+    if allotment_bps >= allotment_before_bps:
+        ownable._check_owner()
     ledger.venue_words[i] = ledger.venue_word(venue, allotment_bps)
     log IHedgeBook.AllotmentSet(
         venue=venue,

@@ -29,6 +29,13 @@
      only shrink positions. Without a good price nothing moves. A venue that fails, lies or has
      closed a position stops neither the others nor exits, only entry. The owner replaces the
      keeper.
+@custom:access
+     rebalance               keeper   at once
+     open_flow, free_margin  vault    at once
+     carry_out               itself   at once
+     transfer_ownership      owner    delay
+     accept_ownership        offered  at once
+     all else                as BookControl
 """
 
 from snekmate.auth import ownable

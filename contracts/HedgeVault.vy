@@ -21,6 +21,15 @@
      while a venue fails, has lost part of the hedge or is not worth what it should be, nor once the
      book unwinds. Exits cannot be paused; they stop while there is no good price and while equity
      is not positive.
+@custom:access
+     deposit, mint, withdraw, redeem          anyone    at once
+     transfer, transferFrom, approve, permit  anyone    at once
+     pause_entry, lift_entry_pause            guardian  at once
+     lift_entry_pause, set_base_charge        owner     delay
+     transfer_ownership                       owner     delay
+     accept_ownership                         offered   at once
+     release, credit                          book      at once
+     fill                                     queue     at once
 """
 
 from ethereum.ercs import IERC20

@@ -37,6 +37,13 @@
 @custom:rounding For those who stay: shares and payments down, losses of requests up.
 @custom:halt The owner strikes a venue off the register; its liquidations go on with the next
      layer, because `cover` then pays nothing instead of reverting. Nothing stops leaving.
+@custom:access
+     stake, enter, donate                      anyone   at once
+     request_unstake, unstake, cancel_request  anyone   at once
+     collect, cover (pays registered venues)   anyone   at once
+     register                                  owner    delay
+     transfer_ownership                        owner    delay
+     accept_ownership                          offered  at once
 """
 
 from ethereum.ercs import IERC20

@@ -41,6 +41,14 @@
      gives back what is in escrow; nothing here can stop the venue from being paid. Once the venue
      is wound up providers `leave` at any time, without a price, with their part of what claims
      left.
+@custom:access
+     request_provide, execute_provide, cancel_provide  anyone   at once
+     request_remove, execute_remove, cancel_remove     anyone   at once
+     leave, note_price                                 anyone   at once
+     pay, book, hand_over                              venue    at once
+     set_venue (once)                                  owner    delay
+     transfer_ownership                                owner    delay
+     accept_ownership                                  offered  at once
 """
 
 from ethereum.ercs import IERC20

@@ -29,6 +29,8 @@
 @custom:halt It has no switch and no owner. Without a good price, while equity is not positive and
      while the premium is away from its mean nothing is filled; requests, cancelling and claims go
      on.
+@custom:access
+     request, cancel, process, claim  anyone  at once
 """
 
 from ethereum.ercs import IERC20

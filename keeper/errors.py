@@ -365,6 +365,14 @@ _TABLE: Final[dict[str, dict[str, str]]] = {
         "transfer failed": "the token refused a transfer",
         "zero assets": "the amount is zero",
     },
+    "timelock": {
+        "caller is not itself": "only an operation of the timelock may do this",
+        "delay out of range": "the delay is a day to thirty days",
+        "guardian is zero": "a guardian is missing",
+        "one account for both": "proposer and guardian must be two accounts",
+        "operation expired": "nobody executed it in time; cancel it and propose it anew",
+        "proposer is zero": "a proposer is missing",
+    },
     "vault": {
         "assets not received": "the vault got fewer assets than it was told",
         "assets over maximum": "the amount is out of range",

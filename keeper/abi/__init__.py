@@ -23,6 +23,7 @@ CONTRACTS = (
     "PriceOracle",
     "RedemptionQueue",
     "SpotMarket",
+    "Timelock",
     "VaultLens",
 )
 

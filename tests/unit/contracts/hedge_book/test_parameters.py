@@ -163,6 +163,21 @@ def test_set_allotment__known_venue__logged(world):
         world.book.set_allotment(world.venue.address, 7, sender=world.keeper)
 
 
+def test_set_allotment__guardian__to_less_at_once_and_never_back(world):
+    book, venue = world.book, world.venue.address
+    for after in (6_000, 6_001, 10_000):
+        with boa.reverts("ownable: caller is not the owner"):
+            book.set_allotment(venue, after, sender=world.guardian)
+    for before, after in ((6_000, 5_999), (5_999, 0)):
+        book.set_allotment(venue, after, sender=world.guardian)
+        changed = event(book, "AllotmentSet")
+        assert (changed.allotment_before_bps, changed.allotment_after_bps) == (before, after)
+    for after in (0, 1):
+        with boa.reverts("ownable: caller is not the owner"):
+            book.set_allotment(venue, after, sender=world.guardian)
+    book.set_allotment(venue, 6_000)
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
