@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`hedgevault ratio`: what each strategy asks for, and the call with which the owner sets it."""
+"""`hedgevault ratio`: what each strategy asks for, and the call that is proposed to the owner."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def ratio_lines(snapshot: Snapshot, outlook: Outlook, policy: Policy) -> list[st
     call = call_data("HedgeBook", "set_hedge_ratio", advice)
     return [
         *lines,
-        f"advice: {_share(advice)}, to be set by the owner {vault.owner}",
+        f"advice: {_share(advice)}, to be proposed to the owner {vault.owner}, a timelock",
         f"  brownie run set_hedge_ratio main {advice}",
-        f"  or to {vault.book} data 0x{call.hex()}",
+        f"  or schedule a call to {vault.book} data 0x{call.hex()}",
     ]
 
 

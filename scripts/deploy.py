@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Deploy the whole system, wire it once and write ``deployments/<chain id>.json``.
+Deploy the whole system, wire it once, hand it over to its timelock and write
+``deployments/<chain id>.json``.
 
     brownie run deploy --network development
     brownie run deploy main settings.toml --network <an added network>
@@ -23,7 +24,7 @@ from eth_utils.crypto import keccak
 from scripts import accounts, deployments, terms
 from scripts.accounts import confirm, is_local, signer
 from scripts.calls import ScriptError, artefacts, contract_at, create, for_people, quiet, send
-from scripts.deployments import Deployed, Deployment
+from scripts.deployments import OWNED, Deployed, Deployment
 from scripts.settings import Feed, Seeds, Settings, SettingsError, Token, read
 
 NOBODY: Final = "0x" + "00" * 20
@@ -77,7 +78,8 @@ def deploy(
     settings : Settings, optional
         By default `local_settings`.
     account : optional
-        Brownie account that deploys and owns; by default the signer of the role.
+        Brownie account that deploys, and owns until the handover at the end; by default the
+        signer of the role.
     folder : Path
         Where the manifest goes.
     say : callable
@@ -106,6 +108,7 @@ def deploy(
     _wire(builder, settings)
     if settings.seeds is not None:
         _seed(builder, settings, settings.seeds)
+    _hand_over(builder, settings)
     deployment = builder.deployment()
     deployments.write(deployment, folder)
     return deployment
@@ -293,6 +296,16 @@ def _seed(builder: _Builder, settings: Settings, seeds: Seeds) -> None:
         depositor = str(accounts.test_account(index))
         builder.send("Asset", "mint", depositor, seeds.depositor_assets * one_asset)
     builder.say("  seeded pool, fund, spot market and the test depositors")
+
+
+def _hand_over(builder: _Builder, settings: Settings) -> None:
+    """Make the timelock the owner of everything; from here on nobody acts at once."""
+    owner = settings.owner or str(builder.account)
+    builder.create("Timelock", "Timelock", settings.timelock_secs, owner, settings.guardian)
+    for name in OWNED:
+        builder.send(name, "transfer_ownership", builder["Timelock"])
+    builder.send("Timelock", "accept_ownerships", [builder[name] for name in OWNED])
+    builder.say("  handed over to the timelock")
 
 
 def _decimals(builder: _Builder) -> tuple[int, int]:

@@ -43,7 +43,10 @@ NAMES: Final = (
     "FlowRules",
     "HedgeVault",
     "VaultLens",
+    "Timelock",
 )
+
+OWNED: Final = ("InsuranceFund", "LiquidityPool", "HedgeBook", "HedgeVault")  # by the timelock
 
 
 class DeploymentError(Exception):

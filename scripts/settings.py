@@ -27,7 +27,7 @@ class SettingsError(Exception):
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    @field_validator("address", "keeper", "guardian", check_fields=False)
+    @field_validator("address", "keeper", "guardian", "owner", check_fields=False)
     @classmethod
     def _is_address(cls, value: str | None) -> str | None:
         if value is not None and not is_checksum_address(value):
@@ -68,6 +68,8 @@ class Settings(_Record):
 
     keeper: str
     guardian: str
+    owner: str | None = None  # who proposes to the timelock; by default who deploys
+    timelock_secs: int = terms.TIMELOCK_SECS
     asset: Token = Token(name="Test Ether", symbol="tETH", decimals=18)
     quote: Token = Token(name="Test USD Coin", symbol="tUSDC", decimals=6)
     asset_feed: Feed = Feed(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Show the vault, its hedge, its market and an account's share of it.
+Show the vault, its hedge, its market, its owner and an account's share of it.
 
     brownie run status
     brownie run status main alice --network <an added network>
@@ -20,7 +20,7 @@ from keeper.risk import Risk, VenueRisk, assess
 from keeper.snapshot import Address, Market, VaultSnapshot, decode_vault, split_page
 from keeper.units import BPS, WAD
 from keeper.words import remarks
-from scripts import accounts
+from scripts import accounts, timelock
 from scripts.amounts import show, show_bps
 from scripts.calls import contract, current, for_people, quiet
 from scripts.deployments import Deployment
@@ -36,6 +36,8 @@ def main(account_name: str | None = None) -> None:
     block, at, vault = snapshot(deployment)
     print(f"\nBlock {block}, {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC")
     for line in lines(vault, at):
+        print(line)
+    for line in timelock.lines(deployment):
         print(line)
     if account_name is not None or accounts.is_local():
         for line in holding(deployment, _owner(account_name)):

@@ -33,6 +33,7 @@ FALLBACK_RAMP_SECS: Final = 3_600
 QUEUE_DELAY_SECS: Final = 3_600  # the heartbeat: nobody knows the round that prices his exit
 QUEUE_CANCEL_DELAY_SECS: Final = 86_400  # a request that is easily taken back is a free option
 PREMIUM_TOLERANCE_WAD: Final = 20 * BASIS_POINT  # a skew of 200 pushed in front of a fill
+TIMELOCK_SECS: Final = 172_800  # two days: a weekend's reader sees a proposal and has left by then
 MAX_DEVIATION_BPS: Final = 200  # of feeds that each may lag by 50 bp, twice over
 
 ASSET_MAX_AGE_SECS: Final = 4_500  # heartbeat of an hour and a quarter more

@@ -22,7 +22,9 @@ from brownie import web3
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from keeper.units import BPS, mul_div_up
+from keeper.events import Event
+from keeper.units import BPS, DAY_SECS, mul_div_up
+from scripts import timelock
 from scripts.accounts import is_local
 from scripts.amounts import show_bps
 from scripts.calls import (
@@ -34,7 +36,8 @@ from scripts.calls import (
     quiet,
     simulate,
 )
-from scripts.deployments import Deployed, Deployment, portable
+from scripts.chain_time import head_at
+from scripts.deployments import OWNED, Deployed, Deployment, portable
 from scripts.terms import failing_pays
 
 MAX_CODE_BYTES: Final = 22_500  # of the 24,576 that a chain allows
@@ -226,23 +229,71 @@ def _wiring(deployment: Deployment) -> list[Finding]:
 
 def _roles(deployment: Deployment) -> list[Finding]:
     """Check who may do what; a change since the deployment is for a person to judge."""
+    book, lock = contract(deployment, "HedgeBook"), contract(deployment, "Timelock")
     found = []
-    for name in ("InsuranceFund", "LiquidityPool", "HedgeBook", "HedgeVault", "SpotMarket"):
+    for name in OWNED:
         part = contract(deployment, name)
-        found.append(_same(name, "owner", str(part.owner()), deployment.deployer))
-        if hasattr(part, "pending_owner") and str(part.pending_owner()) != NOBODY:
-            text = f"ownership is offered to {part.pending_owner()}"
-            found.append(Finding(grade="note", name=name, text=text))
-    book = contract(deployment, "HedgeBook")
+        found += [
+            _same(name, "owner is the timelock", str(part.owner()), lock.address),
+            _same(name, "ownership offered to", str(part.pending_owner()), NOBODY),
+        ]
+    liquidity = str(contract(deployment, "SpotMarket").owner())
     keeper, guardian = deployment["HedgeBook"].arguments[1:3]
+    proposer = deployment["Timelock"].arguments[1]
     found += [
+        _same("SpotMarket", "owner of its liquidity", liquidity, deployment.deployer),
         _same("HedgeBook", "keeper", str(book.keeper()), keeper),
         _same("HedgeBook", "guardian", str(book.guardian()), guardian),
     ]
-    if len({deployment.deployer, keeper, guardian}) < 3:
+    if len({proposer, keeper, guardian}) < 3:
         text = "owner, keeper and guardian are not three different accounts"
         found.append(Finding(grade="note", name="HedgeBook", text=text))
+    return found + _timelock(deployment)
+
+
+def _timelock(deployment: Deployment) -> list[Finding]:
+    """Check that nobody but the proposer proposes, and nobody acts at once; say what waits."""
+    lock = contract(deployment, "Timelock")
+    before, proposer, guardian = deployment["Timelock"].arguments
+    delay, logged = int(lock.get_minimum_delay()), timelock.events(deployment)
+    held = {
+        str(getattr(lock, f"{role}_ROLE")()): holders
+        for role, holders in (
+            ("DEFAULT_ADMIN", {lock.address}),  # the timelock has no call that it could use it for
+            ("PROPOSER", {proposer}),
+            ("CANCELLER", {proposer, guardian}),
+        )
+    }
+    found = [
+        _same("Timelock", "proposer", str(lock.proposer()), proposer),
+        _same("Timelock", "guardian", str(lock.guardian()), guardian),
+        _true("Timelock", "delay is a day at least", DAY_SECS <= int(lock.MIN_DELAY()) <= delay),
+        _same("Timelock", "roles by its events", _sorted(_holders(logged)), _sorted(held)),
+    ]
+    if delay != int(before):
+        text = f"delay is {timelock.days(delay)}, was {timelock.days(int(before))} at deployment"
+        found.append(Finding(grade="note", name="Timelock", text=text))
+    for each in timelock.pending(deployment):
+        text = f"{timelock.describe(deployment, each.call)} {each.state(head_at())}"
+        found.append(Finding(grade="note", name="Timelock", text=text))
     return found
+
+
+def _holders(events: list[Event]) -> dict[str, set[str]]:
+    """Return who holds each role after these events of an access control."""
+    held: dict[str, set[str]] = {}
+    for event in events:
+        if event.name in {"RoleGranted", "RoleRevoked"}:
+            holders = held.setdefault("0x" + event["role"].hex(), set())
+            change = holders.add if event.name == "RoleGranted" else holders.discard
+            change(event["account"])
+    return held
+
+
+def _sorted(held: dict[str, set[str]]) -> list[list[str]]:
+    """Return roles and holders in an order that can be compared, without empty ones."""
+    lines = [[role, *sorted(map(str.lower, holders))] for role, holders in held.items() if holders]
+    return sorted(lines)
 
 
 def _limits(deployment: Deployment) -> list[Finding]:

@@ -60,6 +60,16 @@ class World:
         self.node.request("evm_mine")
         self.refresh()
 
+    def govern(self, name: str, method: str, *arguments: Any) -> Any:
+        """Propose a call to the owner, wait for its delay, execute it, return the receipt."""
+        from scripts import timelock
+
+        account = self.account(0)
+        call = timelock.call_of(self.deployment, name, method, *arguments)
+        proposal = timelock.propose(self.deployment, account, call)
+        self.pass_time(int(self.at("Timelock").get_minimum_delay()))
+        return timelock.execute(self.deployment, account, proposal)
+
     def rebalance(
         self, *, margin_assets: int = 0, size: int = 0, spot_assets: int = 0, margin_quote: int = 0
     ) -> Any:

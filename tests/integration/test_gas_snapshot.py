@@ -67,16 +67,17 @@ def pass_time(world, seconds):
     world.refresh()
 
 
-def vault_figures(world):
+def sent(account, method, *arguments):
+    """Send a call and return the gas on its receipt."""
     from scripts import calls
 
+    return int(calls.send(account, method, *arguments, doing="a measured call").gas_used)
+
+
+def vault_figures(world):
     figures = {}
-    asset, vault, book = (world.at(name) for name in ("Asset", "HedgeVault", "HedgeBook"))
+    asset, vault = world.at("Asset"), world.at("HedgeVault")
     first, second = world.account(5), world.account(6)
-
-    def sent(account, method, *arguments):
-        return int(calls.send(account, method, *arguments, doing="a measured call").gas_used)
-
     for account in (first, second):
         sent(account, asset.approve, vault.address, MAX_UINT)
     # The first of everything writes words that are zero; the second is what users pay.
@@ -93,9 +94,35 @@ def vault_figures(world):
     figures["rebalance with spot"] = int(settled(world).gas_used)
     idle = int(vault.idle_assets())
     figures["withdraw from margin"] = sent(first, vault.withdraw, idle + ETHER, first, first)
+    figures |= owner_figures(world)
     pass_time(world, 86_400)
-    figures["set_hedge_ratio"] = sent(world.account(0), book.set_hedge_ratio, 9_500)
+    as_owner(world, "HedgeBook", "set_hedge_ratio", 9_500)
     return figures
+
+
+def owner_figures(world):
+    """One call of the owner through its timelock, taken back at the end with its delay."""
+    from scripts import timelock
+
+    lock, account = world.at("Timelock"), world.account(0)
+    with world.undone():
+        words = timelock.call_of(world.deployment, "HedgeBook", "set_hedge_ratio", 9_500).words()
+        delay = int(lock.get_minimum_delay())
+        proposed = sent(account, lock.schedule, *words, delay)
+        pass_time(world, delay)
+        executed = sent(account, lock.execute, *words)
+    return {"propose": proposed, "execute set_hedge_ratio": executed}
+
+
+def as_owner(world, *wanted):
+    """Call as the timelock without its delay, which would move the clock of what comes later."""
+    from scripts import timelock
+
+    call, lock = timelock.call_of(world.deployment, *wanted), world.deployment["Timelock"].address
+    transaction = {"from": lock, "to": call.target, "data": "0x" + call.payload.hex()}
+    world.node.request("anvil_setBalance", lock, hex(ETHER))
+    world.node.request("anvil_impersonateAccount", lock)
+    world.node.request("eth_sendTransaction", transaction)
 
 
 def queue_figures(world):
@@ -159,8 +186,8 @@ def venue_figures(world):
 
 def deleveraging_figures(world):
     """Batches of one call: the vault and two shorts, then five other shorts."""
-    venue, book, fund = (world.at(name) for name in ("PerpVenue", "HedgeBook", "InsuranceFund"))
-    calls_to(world, 0, (fund, "register", venue.address, 1))  # a loss is left to the winners
+    venue, book = world.at("PerpVenue"), world.at("HedgeBook")
+    as_owner(world, "InsuranceFund", "register", venue.address, 1)  # winners bear the loss
     figures = {}
     for name, places in (("three", (5, 6)), ("five", (2, 3, 5, 6, 7))):
         world.refresh(2_500 * 10**8)

@@ -267,10 +267,7 @@ def test_once__kill_file__sends_nothing(desk, world):
 
 
 def test_once__another_keeper_on_chain__sends_nothing(desk, world):
-    from scripts import calls
-
-    book = world.at("HedgeBook")
-    calls.send(world.account(0), book.set_keeper, world.account(7), doing="the keeper")
+    world.govern("HedgeBook", "set_keeper", str(world.account(7)))
     assert "the vault's keeper is" in desk("once", "--live").stdout
     assert short(world) == 0
 

@@ -109,15 +109,14 @@ def test_stake__no__nothing_is_sent(public, asked):
 def test_set_hedge_ratio__no__nothing_is_sent(public, asked, monkeypatch):
     from brownie import accounts as brownie_accounts
 
-    from scripts import set_hedge_ratio
+    from scripts import set_hedge_ratio, timelock
 
     monkeypatch.setattr(brownie_accounts, "load", lambda name: public.account(0))
-    public.pass_time(86_400)
     questions = asked("n")
     with pytest.raises(SystemExit):
         set_hedge_ratio.main("95%", "owner")
     assert len(questions) == 1
-    assert public.at("HedgeBook").hedge_ratio_bps() == 10_000
+    assert timelock.pending(public.deployment) == []
 
 
 def test_deploy__no__nothing_is_sent(public, asked, tmp_path):

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from tests.script_world import CHAIN_IDS, DAY_SECS, ETHER, deployed
+from tests.script_world import CHAIN_IDS, DAY_SECS, ETHER, deployed, spoken
 
 pytestmark = [
     pytest.mark.node,
@@ -252,12 +252,12 @@ def test_verify__code_on_chain_replaced__found(world):
     ],
 )
 def test_verify__changed_after_deployment__found(world, name, method, arguments, found):
-    from scripts import calls, verify_deployment
+    from scripts import verify_deployment
 
     given = [
         world.deployment[part].address if isinstance(part, str) else part for part in arguments
     ]
-    calls.send(world.account(OWNER), getattr(world.at(name), method), *given, doing="the change")
+    world.govern(name, method, *given)
     lines = wrong(verify_deployment.verify(world.deployment))
     assert any(found in line and name in line for line in lines), lines
 
@@ -267,7 +267,7 @@ def test_verify__second_venue__found(world):
 
     owner, arguments = world.account(OWNER), world.deployment["PerpVenue"].arguments
     second = calls.create(owner, "PerpVenue", *arguments).contract_address
-    calls.send(owner, world.at("HedgeBook").add_venue, second, 1, doing="the second venue")
+    world.govern("HedgeBook", "add_venue", second, 1)
     assert wrong(verify_deployment.verify(world.deployment)) == [
         "WRONG  HedgeBook          number of venues is 2, expected 1"
     ]
@@ -288,23 +288,20 @@ def test_verify__premium_cap_over_the_penalty__found(world, monkeypatch):
 
 
 def test_verify__limits_changed__found(world):
-    from scripts import calls, terms, verify_deployment
+    from scripts import terms, verify_deployment
 
     loose = replace(terms.limits(18), slippage_bps=76)
-    book = world.at("HedgeBook")
-    calls.send(world.account(OWNER), book.set_limits, loose.words(), doing="the limits")
+    world.govern("HedgeBook", "set_limits", loose.words())
     (line,) = wrong(verify_deployment.verify(world.deployment))
     assert "HedgeBook          limits is" in line
 
 
 def test_verify__ratio_and_charge_raised_since__noted(world):
     """The vault could not be created with its old charge now, which is no fault of it."""
-    from scripts import calls, set_hedge_ratio, verify_deployment
+    from scripts import verify_deployment
 
-    owner, vault = world.account(OWNER), world.at("HedgeVault")
-    calls.send(owner, vault.set_base_charge, 79, doing="the charge")
-    world.pass_time(DAY_SECS)
-    set_hedge_ratio.set_hedge_ratio(world.deployment, owner, 10_500)
+    world.govern("HedgeVault", "set_base_charge", 79)
+    world.govern("HedgeBook", "set_hedge_ratio", 10_500)
     findings = verify_deployment.verify(world.deployment)
     assert wrong(findings) == []
     notes = [str(finding) for finding in findings if finding.grade == "note"]
@@ -317,14 +314,67 @@ def test_verify__ratio_and_charge_raised_since__noted(world):
     ]
 
 
-def test_verify__ownership_offered__noted(world):
-    from scripts import calls, verify_deployment
+def test_verify__ownership_offered__found(world):
+    from scripts import verify_deployment
 
-    vault, heir = world.at("HedgeVault"), world.account(9)
-    calls.send(world.account(OWNER), vault.transfer_ownership, heir, doing="the offer")
+    heir = str(world.account(9))
+    world.govern("HedgeVault", "transfer_ownership", heir)
+    assert wrong(verify_deployment.verify(world.deployment)) == [
+        f"WRONG  HedgeVault         ownership offered to is {heir}, expected 0x{'0' * 40}"
+    ]
+
+
+def test_verify__never_handed_over__every_owner_found(world, tmp_path, monkeypatch):
+    """A deployer who kept everything, although there is a timelock to show."""
+    from scripts import deploy, verify_deployment
+
+    def keep(builder, settings):
+        delay, guardian = settings.timelock_secs, settings.guardian
+        builder.create("Timelock", "Timelock", delay, str(builder.account), guardian)
+        builder.send("HedgeBook", "transfer_ownership", builder["Timelock"])
+
+    monkeypatch.setattr(deploy, "_hand_over", keep)
+    second = deploy.deploy(folder=tmp_path)
+    lines = wrong(verify_deployment.verify(second))
+    assert [line.split()[1] for line in lines if "owner is the timelock is 0x" in line] == [
+        "InsuranceFund",
+        "LiquidityPool",
+        "HedgeBook",
+        "HedgeVault",
+    ]
+    assert [line.split()[1] for line in lines if "ownership offered to is" in line] == ["HedgeBook"]
+
+
+@pytest.mark.parametrize(
+    ("method", "argument", "found"),
+    [
+        ("set_proposer", "heir", ["proposer is 0x", "roles by its events is"]),
+        ("set_guardian", "heir", ["guardian is 0x", "roles by its events is"]),
+        ("update_delay", 3 * DAY_SECS, []),
+    ],
+)
+def test_verify__timelock_changed_since__found(world, method, argument, found):
+    from scripts import verify_deployment
+
+    world.govern("Timelock", method, str(world.account(9)) if argument == "heir" else argument)
+    findings = verify_deployment.verify(world.deployment)
+    lines = wrong(findings)
+    assert len(lines) == len(found)
+    assert all(words in line for words, line in zip(found, lines, strict=True)), lines
+    noted = "note   Timelock           delay is 3 days, was 2 days at deployment"
+    assert (noted in map(str, findings)) == (not found)
+
+
+def test_verify__what_waits__noted(world):
+    from scripts import timelock, verify_deployment
+
+    call = timelock.call_of(world.deployment, "HedgeBook", "set_hedge_ratio", 9_500)
+    timelock.propose(world.deployment, world.account(OWNER), call)
     findings = verify_deployment.verify(world.deployment)
     assert wrong(findings) == []
-    assert f"note   HedgeVault         ownership is offered to {heir}" in map(str, findings)
+    (line,) = [str(finding) for finding in findings if finding.grade == "note"]
+    said = "note   Timelock           HedgeBook.set_hedge_ratio(ratio_bps 95.00 %) may be executed"
+    assert line.startswith(said)
 
 
 def test_verify__stale_price__noted(world):
@@ -494,37 +544,67 @@ def test_withdraw_check__price_is_stale__refused(world):
 # --- set_hedge_ratio -------------------------------------------------------
 
 
-def test_set_hedge_ratio__a_day_later__set(world):
+@pytest.fixture
+def ratio(world, monkeypatch):
+    """The script on this deployment, as `spoken` gives it."""
     from scripts import set_hedge_ratio
 
-    world.pass_time(DAY_SECS)
-    set_hedge_ratio.check(world.deployment, world.account(OWNER), 9_500)
-    set_hedge_ratio.set_hedge_ratio(world.deployment, world.account(OWNER), 9_500)
+    monkeypatch.setattr(set_hedge_ratio, "current", lambda: world.deployment)
+    return spoken("set_hedge_ratio")
+
+
+def test_set_hedge_ratio__proposed_awaited_and_run_again__set(world, ratio, capsys):
+    said, complaint = ratio
+    assert "Proposed; run the same again from 20" in said(capsys, "95%")
+    assert "it is proposed and may be executed from 20" in complaint(capsys, "9500")
+    assert world.at("HedgeBook").hedge_ratio_bps() == 10_000
+    world.pass_time(2 * DAY_SECS)
+    assert "Done. The keeper moves" in said(capsys, "95%", "depositor")  # anybody executes
+    assert world.at("HedgeBook").hedge_ratio_bps() == 9_500
+
+
+def test_set_hedge_ratio__back_and_forth__proposed_anew(world, ratio, capsys):
+    said, _ = ratio
+    for words in ("95%", "100%", "95%"):
+        said(capsys, words)
+        world.pass_time(2 * DAY_SECS)
+        said(capsys, words)
     assert world.at("HedgeBook").hedge_ratio_bps() == 9_500
 
 
 @pytest.mark.parametrize(
-    ("index", "ratio_bps", "said"),
+    ("words", "why"),
     [
-        (OWNER, 4_999, r"49\.99 % is outside the bounds of 50\.00 % to 105\.00 %"),
-        (OWNER, 10_501, "is outside the bounds"),
-        (OWNER, 7_499, r"from 100\.00 % it may move by 25\.00 % now, by 25\.00 % a day"),
-        (OWNER, 10_500, r"base charge of 0\.75 % covers less than the 0\.79 %"),
-        (DEPOSITOR, 9_500, "only the owner 0x"),
+        (("49.99%",), "49.99 % is outside the bounds of 50.00 % to 105.00 %"),
+        (("10501",), "is outside the bounds"),
+        (("7499",), "from 100.00 % it may move by 25.00 % then, by 25.00 % a day"),
+        (("105%",), "base charge of 0.75 % covers less than the 0.79 %"),
+        (("95%", "depositor"), "only the proposer 0x"),
+        ((), "say which"),
     ],
 )
-def test_set_hedge_ratio_check__what_the_book_refuses__refused_before(
-    world, index, ratio_bps, said
+def test_set_hedge_ratio__what_the_book_would_refuse__not_proposed(
+    world, ratio, capsys, words, why
 ):
-    from scripts import set_hedge_ratio
-    from scripts.calls import RefusedError, ScriptError
+    from scripts import timelock
 
-    world.pass_time(DAY_SECS)
-    account = world.account(index)
-    with pytest.raises(ScriptError, match=said):
-        set_hedge_ratio.check(world.deployment, account, ratio_bps)
-    with pytest.raises(RefusedError):
-        set_hedge_ratio.set_hedge_ratio(world.deployment, account, ratio_bps)
+    _, complaint = ratio
+    assert why in complaint(capsys, *words)
+    assert timelock.pending(world.deployment) == []
+
+
+def test_set_hedge_ratio__changed_meanwhile__told_before_it_is_executed(world, ratio, capsys):
+    from scripts import timelock
+
+    said, complaint = ratio
+    said(capsys, "95%")
+    bounds = timelock.call_of(
+        world.deployment, "HedgeBook", "set_hedge_ratio_bounds", 9_900, 10_000
+    )
+    proposal = timelock.propose(world.deployment, world.account(OWNER), bounds)
+    world.pass_time(2 * DAY_SECS)
+    timelock.execute(world.deployment, world.account(DEPOSITOR), proposal)
+    assert "95.00 % is outside the bounds of 99.00 % to 100.00 %" in complaint(capsys, "95%")
 
 
 # --- status ----------------------------------------------------------------
