@@ -27,6 +27,9 @@ from keeper.events import Event
 
 NO_ADDRESS: Final = "0x" + "0" * 40
 NO_HASH: Final = bytes(32)
+WAITING: Final = "waiting"
+EXECUTED: Final = "executed"
+CANCELLED: Final = "cancelled"
 WORD: Final = 32
 
 
@@ -92,6 +95,10 @@ class Ledger:
     last_price_wad: int = 0
     rebalanced_at: int = 0
     owners: dict[str, str] = field(default_factory=dict)  # by contract type
+    proposer: str = NO_ADDRESS
+    canceller: str = NO_ADDRESS  # the timelock's guardian
+    delay_secs: int = 0
+    operations: dict[str, str] = field(default_factory=dict)  # by id: one of the words below
     accounts: dict[tuple[str, str], Account] = field(default_factory=dict)  # venue, owner
     tills: dict[str, Till] = field(default_factory=dict)  # by venue
     requests: dict[int, Waiting] = field(default_factory=dict)  # by number
@@ -109,6 +116,15 @@ class Ledger:
     def holders(self) -> dict[str, int]:
         """Return who holds shares now."""
         return {holder: shares for holder, shares in self.shares.items() if shares}
+
+    def owner_words(self) -> str:
+        """Return in one line who owns the book, and what a timelock was asked to do."""
+        owner = f"owner {self.owners.get('HedgeBook', NO_ADDRESS)}"
+        if self.delay_secs == 0:
+            return f"{owner}, no timelock"
+        states = list(self.operations.values())
+        counts = (f"{states.count(state)} {state}" for state in (EXECUTED, CANCELLED, WAITING))
+        return f"{owner}, a timelock of {self.delay_secs} s: operations {', '.join(counts)}"
 
     def account(self, venue: str, owner: str) -> Account:
         """Return an account, empty until an event fills it."""
@@ -131,6 +147,7 @@ class _Fold:
     freed_assets: int = 0  # sent by a venue for an exit whose event is still to come
     traded: bool = False  # in the rebalance whose event is still to come
     stand_in: str | None = None  # who sends that in the keeper's place
+    proposed: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # target and payload by id
     # Assets, quote and size that owners moved at venues; a book repeats each move of its own.
     untold: dict[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
 
@@ -422,6 +439,48 @@ def _rebalancing_paused(run: _Fold, event: Event) -> None:
     run.ledger.rebalancing_paused_until = event["paused_until"]
 
 
+# The owner's side, a timelock
+
+
+def _proposer(run: _Fold, event: Event) -> None:
+    run.expect(event, "proposer before", run.ledger.proposer, event["proposer_before"])
+    run.ledger.proposer = event["proposer_after"]
+
+
+def _canceller(run: _Fold, event: Event) -> None:
+    run.expect(event, "guardian before", run.ledger.canceller, event["guardian_before"])
+    run.ledger.canceller = event["guardian_after"]
+
+
+def _delay(run: _Fold, event: Event) -> None:
+    run.expect(event, "delay before", run.ledger.delay_secs, event["old_duration"])
+    run.ledger.delay_secs = event["new_duration"]
+
+
+def _scheduled(run: _Fold, event: Event) -> None:
+    number = "0x" + event["id"].hex()
+    state = run.ledger.operations.get(number, CANCELLED)
+    run.expect(event, f"operation {number}", state, CANCELLED)
+    least = min(event["delay"], run.ledger.delay_secs)
+    run.expect(event, "least delay", run.ledger.delay_secs, least)
+    run.ledger.operations[number] = WAITING
+    run.proposed[number] = event["target"], event["payload"]
+
+
+def _executed(run: _Fold, event: Event) -> None:
+    number = "0x" + event["id"].hex()
+    run.expect(event, f"operation {number}", run.ledger.operations.get(number), WAITING)
+    done = event["target"], event["payload"]
+    run.expect(event, f"call of {number}", run.proposed.get(number, done), done)
+    run.ledger.operations[number] = EXECUTED
+
+
+def _cancelled(run: _Fold, event: Event) -> None:
+    number = "0x" + event["id"].hex()
+    run.expect(event, f"operation {number}", run.ledger.operations.get(number), WAITING)
+    run.ledger.operations[number] = CANCELLED
+
+
 # The venue's side: every account, because conservation is nobody's alone
 
 
@@ -608,6 +667,12 @@ _BOOKINGS: Final[dict[tuple[str, str], Callable[[_Fold, Event], None]]] = {
     ("HedgeBook", "GuardianSet"): _guardian,
     ("HedgeBook", "RebalancingPaused"): _rebalancing_paused,
     ("HedgeBook", "OwnershipTransferred"): _owner,
+    ("Timelock", "ProposerSet"): _proposer,
+    ("Timelock", "GuardianSet"): _canceller,
+    ("Timelock", "MinimumDelayChange"): _delay,
+    ("Timelock", "CallScheduled"): _scheduled,
+    ("Timelock", "CallExecuted"): _executed,
+    ("Timelock", "Cancelled"): _cancelled,
     ("PerpVenue", "VenueOpened"): _opened,
     ("PerpVenue", "MarginDeposited"): _margin_deposited,
     ("PerpVenue", "MarginWithdrawn"): _margin_withdrawn,

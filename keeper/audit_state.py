@@ -12,25 +12,40 @@ from dataclasses import dataclass
 from typing import Any
 
 from keeper import abi
-from keeper.audit import NO_ADDRESS, Account, Ledger, Till, Waiting
+from keeper.audit import (
+    CANCELLED,
+    EXECUTED,
+    NO_ADDRESS,
+    WAITING,
+    Account,
+    Ledger,
+    Till,
+    Waiting,
+)
 
 Call = Callable[[str, bytes], bytes]  # address and data to the words of the answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """Lower-case addresses of what is audited: a vault, its book, queue and venues."""
+    """
+    Lower-case addresses of what is audited: a vault, its book, queue, venues and owner.
+
+    `timelock` is `None` where the owner is something else.
+    """
 
     vault: str
     book: str
     queue: str
     venues: tuple[str, ...]
+    timelock: str | None
 
     def contracts(self) -> dict[str, str]:
         """Return the contract type by address, as `events.decode_logs` wants it."""
         venues = dict.fromkeys(self.venues, "PerpVenue")
         own = {self.vault: "HedgeVault", self.book: "HedgeBook", self.queue: "RedemptionQueue"}
-        return {**own, **venues}
+        owner = {} if self.timelock is None else {self.timelock: "Timelock"}
+        return {**own, **venues, **owner}
 
 
 def read_ledger(call: Call, system: System, replayed: Ledger) -> Ledger:
@@ -89,6 +104,11 @@ def read_ledger(call: Call, system: System, replayed: Ledger) -> Ledger:
         claims={owner: asked.queue("claim_of", owner) for owner in replayed.claims},
         reserved_assets=asked.queue("reserved_assets"),
     )
+    if system.timelock is not None:
+        ledger.proposer = asked.timelock("proposer")
+        ledger.canceller = asked.timelock("guardian")
+        ledger.delay_secs = asked.timelock("get_minimum_delay")
+        ledger.operations = {number: asked.operation(number) for number in replayed.operations}
     missing = asked.vault("totalSupply") - ledger.supply
     if missing:
         ledger.shares["unknown"] = missing
@@ -114,6 +134,14 @@ class _Asked:
 
     def queue(self, view: str, *arguments: Any) -> Any:
         return self._ask(self._system.queue, "RedemptionQueue", view, *arguments)
+
+    def timelock(self, view: str, *arguments: Any) -> Any:
+        return self._ask(str(self._system.timelock), "Timelock", view, *arguments)
+
+    def operation(self, number: str) -> str:
+        """Return the state of an operation in the words of the replay."""
+        at: int = self.timelock("get_timestamp", bytes.fromhex(number[2:]))
+        return {0: CANCELLED, 1: EXECUTED}.get(at, WAITING)
 
     def waiting(self, number: int) -> Waiting:
         stored: Mapping[str, Any] = self.queue("request_of", number)

@@ -263,8 +263,8 @@ def audit(
                 f"vault {found.vault}: {len(found.verdict.events)} events to block "
                 f"{found.verdict.block}"
             )
-            for fault in found.verdict.faults:
-                typer.echo(f"  {fault}")
+            for line in (found.verdict.ledger.owner_words(), *found.verdict.faults):
+                typer.echo(f"  {line}")
         typer.echo("state and audit head follow from the events" if not faults else "NOT proven")
     if faults:
         raise typer.Exit(HALT)

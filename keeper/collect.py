@@ -25,6 +25,8 @@ from keeper.snapshot import Address, VaultSnapshot
 
 SYMBOL: Final = "0x" + keccak(text="symbol()")[:4].hex()
 QUEUE: Final = "0x" + keccak(text="queue()")[:4].hex()
+DELAY: Final = "0x" + keccak(text="get_minimum_delay()")[:4].hex()
+WORD_DIGITS: Final = len("0x") + 64
 READ_SECS: Final = 120.0
 
 
@@ -70,17 +72,33 @@ def _of_vault(
     chain: Chain, journal: Journal, vault: VaultSnapshot, first_block: int, head: int
 ) -> VaultEvidence:
     venues = tuple(venue.venue for venue in vault.venues)
-    views = [(vault.asset, SYMBOL), (vault.quote, SYMBOL), (vault.vault, QUEUE)]
+    views = [
+        (vault.asset, SYMBOL),
+        (vault.quote, SYMBOL),
+        (vault.vault, QUEUE),
+        (vault.owner, DELAY),
+    ]
     calls = [("eth_call", [{"to": to, "data": view}, "latest"]) for to, view in views]
-    *symbols, queue = chain.batch(calls)
+    *symbols, queue, delay = chain.batch(calls)
     asset, quote = (symbol_of(answer) for answer in symbols)
-    system = System(vault=vault.vault, book=vault.book, queue=_address(queue), venues=venues)
+    system = System(
+        vault=vault.vault,
+        book=vault.book,
+        queue=_address(queue),
+        venues=venues,
+        timelock=vault.owner if _is_word(delay) else None,
+    )
     return VaultEvidence(
         vault=vault.vault,
         evidence=gather(chain.batch, journal, system, first_block, head),
         asset=asset,
         quote=quote,
     )
+
+
+def _is_word(answer: object) -> bool:
+    """Return whether a view gave one word, as an account without code, or a refusal, does not."""
+    return isinstance(answer, str) and len(answer) == WORD_DIGITS
 
 
 def _address(answer: object) -> str:

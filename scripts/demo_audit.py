@@ -75,6 +75,7 @@ def conclude(
         book=at["HedgeBook"],
         queue=at["RedemptionQueue"],
         venues=(at["PerpVenue"],),
+        timelock=at["Timelock"],
     )
     where = Node(
         rpc_url=node.url,

@@ -177,6 +177,7 @@ def test_audit_and_report__after_a_hedge(desk, world):
     audited = desk("audit")
     assert audited.returncode == 0, audited.stdout + audited.stderr
     assert "state and audit head follow from the events" in audited.stdout
+    assert "a timelock of 172800 s: operations 0 executed, 0 cancelled" in audited.stdout
     written = desk("report", "--folder", str(desk.folder / "report"))
     assert written.returncode == 0, written.stderr
     page = written.stdout.split("Written: ")[1].strip()

@@ -93,6 +93,7 @@ def _system(world):
         book=world.at("HedgeBook"),
         queue=world.at("RedemptionQueue"),
         venues=(world.at("PerpVenue"),),
+        timelock=world.at("Timelock"),
     )
 
 

@@ -129,6 +129,7 @@ def test_audit__after_the_queue_was_used__is_proven(world, capsys):
         book=at["HedgeBook"],
         queue=at["RedemptionQueue"],
         venues=(at["PerpVenue"],),
+        timelock=at["Timelock"],
     )
     node = world.node
     chain = Chain(Node(rpc_url=node.url, chain_id=node.chain_id, lens=at["VaultLens"]))

@@ -15,7 +15,14 @@ from keeper.events import Log, decode_logs
 
 VAULT, BOOK, VENUE, QUEUE = ("0x" + digit * 40 for digit in "abcd")
 OWNER, KEEPER, GUARDIAN, ALICE, BOB, POOL, FUND = ("0x" + digit * 40 for digit in "1234567")
-CONTRACTS = {VAULT: "HedgeVault", BOOK: "HedgeBook", VENUE: "PerpVenue", QUEUE: "RedemptionQueue"}
+LOCK = "0x" + "e" * 40
+CONTRACTS = {
+    VAULT: "HedgeVault",
+    BOOK: "HedgeBook",
+    VENUE: "PerpVenue",
+    QUEUE: "RedemptionQueue",
+    LOCK: "Timelock",
+}
 ADDRESSES = {contract: address for address, contract in CONTRACTS.items()}
 PRICE = 2_500 * 10**18
 DECISION = b"\x07" * 32
@@ -49,7 +56,7 @@ def _zero(field):
         return NO_ADDRESS
     if field["type"] == "tuple":
         return {}
-    return bytes(32) if field["type"] == "bytes32" else 0
+    return {"bytes32": bytes(32), "bytes": b""}.get(field["type"], 0)
 
 
 class _History:
@@ -254,6 +261,59 @@ def test_fold__fill_of_another_owner__is_found(history):
     )  # fmt: skip
     (fault,) = _folded(history.logs).faults
     assert fault.endswith(f"owner is {BOB}, the events before give {ALICE}")
+
+
+def _timelock(history):
+    """A timelock of 9 s and three operations: one executed, one cancelled, one that waits."""
+    history.add("Timelock", "MinimumDelayChange", new_duration=9)
+    history.add("Timelock", "ProposerSet", proposer_after=ALICE)
+    history.add("Timelock", "GuardianSet", guardian_after=BOB)
+    for number, delay in ((b"\x01" * 32, 9), (b"\x02" * 32, 10), (b"\x03" * 32, 9)):
+        call = {"target": BOOK, "payload": number[:4]}
+        history.add("Timelock", "CallScheduled", id=number, delay=delay, **call)
+    history.add("Timelock", "CallExecuted", id=b"\x01" * 32, target=BOOK, payload=b"\x01" * 4)
+    history.add("Timelock", "Cancelled", id=b"\x02" * 32)
+
+
+def test_fold__timelock__operations_and_roles(history):
+    _timelock(history)
+    ledger = _folded(history.logs)
+    assert ledger.faults == []
+    assert (ledger.proposer, ledger.canceller, ledger.delay_secs) == (ALICE, BOB, 9)
+    states = {f"0x{digit * 32}": state for digit, state in (
+        ("01", "executed"), ("02", "cancelled"), ("03", "waiting"),
+    )}  # fmt: skip
+    assert ledger.operations == states
+    assert ledger.owner_words() == (
+        f"owner {OWNER}, a timelock of 9 s: operations 1 executed, 1 cancelled, 1 waiting"
+    )
+    history.add("Timelock", "CallScheduled", id=b"\x02" * 32, target=BOOK, delay=9)
+    assert _folded(history.logs).faults == []  # what was cancelled may be proposed anew
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "fault"),
+    [
+        ("CallExecuted", {"id": b"\x04" * 32}, "is waiting, the events before give None"),
+        ("CallExecuted", {"id": b"\x01" * 32, "target": BOOK, "payload": b"\x01" * 4},
+         "is waiting, the events before give executed"),
+        ("CallExecuted", {"id": b"\x02" * 32, "target": BOOK, "payload": b"\x02" * 4},
+         "is waiting, the events before give cancelled"),
+        ("CallExecuted", {"id": b"\x03" * 32, "target": VAULT, "payload": b"\x03" * 4},
+         "call of 0x" + "03" * 32),
+        ("CallScheduled", {"id": b"\x03" * 32, "delay": 9}, "is cancelled, the events before give"),
+        ("CallScheduled", {"id": b"\x05" * 32, "delay": 8}, "least delay is 8, the events before"),
+        ("Cancelled", {"id": b"\x01" * 32}, "is waiting, the events before give executed"),
+        ("MinimumDelayChange", {"old_duration": 8, "new_duration": 9}, "delay before is 8"),
+        ("ProposerSet", {"proposer_before": BOB}, "proposer before is"),
+        ("GuardianSet", {"guardian_before": ALICE}, "guardian before is"),
+    ],
+)  # fmt: skip
+def test_fold__timelock_that_contradicts_itself__found(history, name, fields, fault):
+    _timelock(history)
+    history.add("Timelock", name, **fields)
+    (line,) = _folded(history.logs).faults
+    assert fault in line
 
 
 def test_fold__logs_out_of_order__same_ledger(history):
