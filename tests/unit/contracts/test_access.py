@@ -9,7 +9,6 @@ may fail, but not for the caller's sake; any other fails for just that.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import boa
@@ -19,45 +18,15 @@ from eth_utils.crypto import keccak
 from vyper.compiler.output import build_abi_output
 
 from keeper.abi import type_of
-from tests.market_world import CONTRACTS, deployer
+from tests.access_tables import NAMES, table
+from tests.market_world import deployer
 from tests.vault_world import DAY, vault_world
 
-ROW = re.compile(r"^ {5}(\S.*?) {2,}(\S.*?) {2,}(at once|delay)$", re.MULTILINE)
 # What a contract says to a caller whose call it is not.
 REFUSED = re.compile(
     r"^(ownable(_2step)?: caller is|access_control: account is missing role|"
     r"(book|vault|timelock): caller is|pool: not the venue)"
 )
-NAMES = (
-    "HedgeVault",
-    "HedgeBook",
-    "BookControl",
-    "RedemptionQueue",
-    "InsuranceFund",
-    "LiquidityPool",
-    "Timelock",
-)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One function, one role, and whether it waits for the delay."""
-
-    function: str
-    role: str
-    waits: bool
-
-
-def table(name: str) -> list[Row]:
-    """Return the rows of ``@custom:access`` in a contract's header."""
-    header = (CONTRACTS / f"{name}.vy").read_text().split('"""')[1]
-    text = header[header.index("@custom:access") :]
-    return [
-        Row(re.sub(r" \(.*\)", "", function.strip()), role.strip(), when == "delay")
-        for functions, roles, when in ROW.findall(text)
-        for function in functions.split(",")
-        for role in roles.split(",")
-    ]
 
 
 def changing(name: str) -> list[dict[str, Any]]:
