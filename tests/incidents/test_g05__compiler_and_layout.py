@@ -32,6 +32,7 @@ from tests.market_world import CONTRACTS, ROOT
 VERSION = "0.4.3"
 LAYOUT = ROOT / "tests" / "storage_layout.json"
 REWRITE = "HEDGEVAULT_LAYOUT"
+PRAGMA = re.compile(r"^# ?pragma (version|evm-version) (.*)$", re.MULTILINE)
 DEPLOYED = sorted(path.stem for path in CONTRACTS.glob("*.vy"))
 SOURCES = sorted(path for path in CONTRACTS.rglob("*.vy") if path.parent.name != "testing")
 # Failures that change nothing, and where the function says why.
@@ -67,7 +68,9 @@ def test_g05__compiler__is_exactly_the_one_that_was_tried():
     config = yaml.safe_load((ROOT / "brownie-config.yaml").read_text())
     assert config["compiler"]["vyper"] == {"version": VERSION, "evm_version": "shanghai"}
     for path in SOURCES:
-        pragmas = re.findall(r"^# ?pragma (version|evm-version) (.*)$", path.read_text(), re.M)
+        pragmas = re.findall(
+            r"^# ?pragma (version|evm-version) (.*)$", path.read_text(), re.MULTILINE
+        )
         assert dict(pragmas).get("version") == VERSION, path.name
         if path.stem in DEPLOYED:
             assert dict(pragmas).get("evm-version") == "shanghai", path.name
