@@ -103,6 +103,23 @@ def test_run__venue__traded_on_and_kept_up(home, tmp_path):
         assert "no account is under maintenance" in run("upkeep", "liquidate", code=1)
 
 
+def test_run__owner__proposes_waits_and_executes(home, tmp_path):
+    with added_network("anvil", home, tmp_path) as (node, run):
+        run("deploy")
+        said = run("govern", "propose", "HedgeBook", "set_limits", "slippage_bps=0.5%")
+        assert "set_limits(slippage_bps 0.75 % -> 0.50 %)" in said
+        assert "Proposed; run the same again" in run("set_hedge_ratio", "main", "95%")
+        assert "2 proposals wait" in run("govern", "execute", code=1)
+        assert "may be executed from" in run("govern")
+        node.request("evm_increaseTime", 2 * 86_400)
+        node.request("evm_mine")
+        assert "Done. The keeper moves" in run("set_hedge_ratio", "main", "95%", "depositor")
+        assert "Done." in run("govern", "execute")
+        said = run("verify_deployment", code=1)  # as it should: the manifest says otherwise
+        assert "WRONG  HedgeBook          limits is" in said
+        assert ", 1 wrong" in said
+
+
 def test_run__what_a_user_can_mend__one_line_and_code_1(home, tmp_path):
     with added_network("anvil", home, tmp_path) as (_, run):
         said = run("deposit", "main", "1", code=1)
