@@ -35,7 +35,7 @@
      carry_out               itself   at once
      transfer_ownership      owner    delay
      accept_ownership        offered  at once
-     all else                as BookControl
+     all else                as BookControl says
 """
 
 from snekmate.auth import ownable

@@ -102,7 +102,10 @@ def deploy(
             f"{', '.join(settings.doubles())}: name an address, or allow test tokens and feeds "
             "on this network with test_doubles = true"
         )
-    builder = _Builder(account or signer("deployer"), say)
+    account = account or signer("deployer")
+    if (settings.owner or str(account)) == settings.guardian:
+        raise ScriptError("owner and guardian must be two accounts: each limits the other")
+    builder = _Builder(account, say)
     _deploy_market(builder, settings)
     _deploy_vault(builder, settings)
     _wire(builder, settings)

@@ -103,7 +103,9 @@ def _tags(doc: str, *, bare: bool) -> Iterator[str]:
         said = _escaped(_one_line(words)) if tag != "dev" or bare else _escaped_blocks(words)
         if not said:
             continue
-        if tag == "param":
+        if tag == "custom:access":
+            yield _access_table(words)
+        elif tag == "param":
             name, _, rest = said.partition(" ")
             yield f"- `{name}`: {rest}"
         elif tag == "return":
@@ -112,6 +114,15 @@ def _tags(doc: str, *, bare: bool) -> Iterator[str]:
             yield f"**{said}**" if tag == "title" else said
         else:
             yield f"**{SECTION_WORDS[tag]}.** {said}"
+
+
+def _access_table(words: str) -> str:
+    """Return the table of who may do what, whose columns stand two spaces or more apart."""
+    rows = ["| call | who | when |", "|---|---|---|"]
+    for line in words.strip().splitlines():
+        cells = [_escaped(cell) for cell in re.split(r" {2,}", line.strip())]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 def _events(name: str, text: str) -> Iterator[str]:

@@ -69,7 +69,7 @@ class Settings(_Record):
     keeper: str
     guardian: str
     owner: str | None = None  # who proposes to the timelock; by default who deploys
-    timelock_secs: int = terms.TIMELOCK_SECS
+    timelock_secs: int = Field(default=terms.TIMELOCK_SECS, ge=86_400, le=30 * 86_400)
     asset: Token = Token(name="Test Ether", symbol="tETH", decimals=18)
     quote: Token = Token(name="Test USD Coin", symbol="tUSDC", decimals=6)
     asset_feed: Feed = Feed(

@@ -83,6 +83,33 @@ def test_deploy__terms_that_a_contract_refuses__its_reason(world, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_deploy__owner_is_the_guardian__refused_before_anything_is_sent(world, tmp_path):
+    from scripts import deploy
+    from scripts.calls import ScriptError
+
+    base, before = deploy.local_settings(), world.account(OWNER).nonce
+    for owner in (base.guardian, None):
+        guardian = base.guardian if owner else str(world.account(OWNER))
+        settings = base.model_copy(update={"owner": owner, "guardian": guardian})
+        with pytest.raises(ScriptError, match="owner and guardian must be two accounts"):
+            deploy.deploy(settings, folder=tmp_path)
+    assert world.account(OWNER).nonce == before
+
+
+def test_deploy__owner_of_its_own__proposes_and_the_deployer_does_not(world, tmp_path):
+    from scripts import deploy, timelock, verify_deployment
+    from scripts.calls import ScriptError
+
+    owner = world.account(9)
+    settings = deploy.local_settings().model_copy(update={"owner": str(owner), "seeds": None})
+    second = deploy.deploy(settings, folder=tmp_path)
+    assert wrong(verify_deployment.verify(second)) == []
+    call = timelock.call_of(second, "HedgeBook", "set_hedge_ratio", 9_500)
+    with pytest.raises(ScriptError, match="only the proposer 0x"):
+        timelock.propose(second, world.account(OWNER), call)
+    assert timelock.propose(second, owner, call).proposed_by == str(owner)
+
+
 def test_deploy__address_without_code__named(world, tmp_path):
     from scripts import deploy
     from scripts.calls import ScriptError

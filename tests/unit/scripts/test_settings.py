@@ -61,6 +61,8 @@ def test_read__roles_only__defaults_and_all_doubles(tmp_path):
         ("", "keeper: Field required"),
         (ROLES.format("0x12"), "guardian: Value error, is not a checksummed address"),
         (ROLES.format(GUARDIAN.lower()), "guardian: Value error, is not a checksummed address"),
+        (ROLES.format(GUARDIAN) + "owner = '0x12'", "owner: Value error, is not a checksummed"),
+        (ROLES.format(GUARDIAN) + "timelock_secs = 3600", "timelock_secs: Input should be greater"),
         (ROLES.format(GUARDIAN) + "kepeer = 1", "kepeer: Extra inputs are not permitted"),
         (
             ROLES.format(GUARDIAN) + '[asset]\nname="A"\nsymbol="A"\ndecimals=19',
