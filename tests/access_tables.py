@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tests.market_world import CONTRACTS
+from tests.compiled import CONTRACTS
 
 ROW = re.compile(r"^ {5}(\S.*?) {2,}(\S.*?) {2,}(at once|delay)$", re.MULTILINE)
 NAMES = (

@@ -27,7 +27,7 @@ from vyper.compiler.input_bundle import FilesystemInputBundle
 from vyper.compiler.phases import CompilerData
 from vyper.compiler.settings import anchor_settings
 
-from tests.market_world import CONTRACTS, ROOT
+from tests.compiled import CONTRACTS, ROOT
 
 VERSION = "0.4.3"
 LAYOUT = ROOT / "tests" / "storage_layout.json"
