@@ -15,6 +15,7 @@
      What the guardian does only reduces risk; lifting a pause early ends what he began himself,
      and leads back to what the owner's delay has let everybody see. An allotment that he lowered
      takes no top-ups either: who does it because a venue is not to be trusted unwinds as well.
+     What the vault asks for an exit in kind is here because there is no room in `HedgeBook`.
 @custom:units As `HedgeBook`.
 @custom:rounding As `HedgeBook`; rewards down.
 @custom:halt As `HedgeBook`.
@@ -29,6 +30,7 @@
      set_hedge_ratio_bounds, set_fallback  owner     delay
      set_keeper, set_guardian, add_venue   owner     delay
      set_vault (once)                      owner     delay
+     pay_in_kind                           vault     at once
 """
 
 from snekmate.auth import ownable
@@ -113,6 +115,54 @@ def sight(i: uint256, price_wad: uint256) -> IBookControl.Sight:
         value=sight.value,
         margin=sight.margin,
     )
+
+
+@external
+@view
+def apart(price_wad: uint256) -> IBookControl.Apart:
+    """
+    @notice Idle quote and, at this price, what the venues are worth.
+    """
+    apart: IBookControl.Apart = IBookControl.Apart(
+        idle_quote=ledger.idle_quote(), venues_value=0, answers=True
+    )
+    value: int256 = 0
+    for i: uint256 in range(ledger.venue_count(), bound=MAX_VENUES):
+        sight: ledger.Sight = ledger.sight(i, ledger.records[i], price_wad)
+        value += sight.value
+        apart.answers = apart.answers and sight.noted_at != 0
+    apart.venues_value = fixed_point.positive_part(value)
+    return apart
+
+
+@external
+@view
+def last_price_at() -> uint256:
+    """
+    @notice When the book last saw a good price, Unix seconds.
+    """
+    return packed.part(ledger.seen, 112, 40)
+
+
+# The vault's
+
+
+@external
+def pay_in_kind(part: uint256, whole: uint256, receiver: address) -> uint256:
+    """
+    @notice Send a share of the idle quote, rounded down, while there is no price.
+    """
+    assert msg.sender == ledger.vault().address, "book: caller is not the vault"
+    quote: uint256 = fixed_point.mul_div_down(ledger.idle_quote(), part, whole)
+    if quote != 0:
+        ledger.spend_quote(quote)
+        log IHedgeBook.QuotePaidInKind(
+            receiver=receiver, quote=quote, idle_quote_after=ledger.idle_quote()
+        )
+        assert extcall ledger.QUOTE.transfer(
+            receiver, quote, default_return_value=True
+        ), "book: transfer failed"
+    return quote
 
 
 # Open to all

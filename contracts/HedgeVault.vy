@@ -14,13 +14,16 @@
      this price; as much as the queue needs is made idle in the same call, so that nobody is paid
      before it out of margin that a venue may not give back. The queue's requests are paid through
      `fill`, into the queue, where they belong to its owners and no longer to the vault.
+
+     Without a price ExitInKind has parts of what is idle paid out and keeps the shares, hollow then.
+     Until it has settled them nothing else moves here, and `convertTo*` answer as if it had.
 @custom:units Asset amounts in raw asset units under 2**112, shares in raw units of OFFSET more
      decimals, prices WAD between 1e6 and 1e30. Gap too long positive.
 @custom:rounding For the vault: shares minted and assets paid out down, the rest up.
 @custom:halt The guardian pauses entry (modules/pause.vy), the owner can lift it. Nobody enters
      while a venue fails, has lost part of the hedge or is not worth what it should be, nor once the
      book unwinds. Exits cannot be paused; they stop while there is no good price and while equity
-     is not positive.
+     is not positive, but for exits in kind.
 @custom:access
      deposit, mint, withdraw, redeem          anyone    at once
      transfer, transferFrom, approve, permit  anyone    at once
@@ -30,6 +33,7 @@
      accept_ownership                         offered   at once
      release, credit                          book      at once
      fill                                     queue     at once
+     pay_in_kind, settle_in_kind              exit      at once
 """
 
 from ethereum.ercs import IERC20
@@ -39,7 +43,9 @@ from snekmate.auth import ownable
 from snekmate.auth import ownable_2step
 from snekmate.tokens import erc20
 
+from interfaces import IBookControl
 from interfaces import IBookFlows
+from interfaces import IExitInKind
 from interfaces import IFlowRules
 from interfaces import IHedgeVault
 from interfaces import IPriceOracle
@@ -90,11 +96,13 @@ MAX_ORDERS: constant(uint256) = 50
 BOOK: immutable(IBookFlows)
 RULES: immutable(IFlowRules)
 QUEUE: immutable(IRedemptionQueue)
+EXIT: immutable(IExitInKind)
 ASSET: immutable(IERC20)
 PRICE_DIVISOR: immutable(uint256)
 MIN_SUPPLY: public(immutable(uint256))
 
-# idle assets 128 | base charge bps 16 | entry paused until 40 | next pause not before 40
+# idle assets 128 | base charge bps 16 | entry paused until 40 | next pause not before 40 |
+# exits in kind are not settled 1
 _ledger: uint256
 
 
@@ -103,6 +111,7 @@ def __init__(
     book: address,
     rules: address,
     queue: address,
+    exit_in_kind: address,
     name: String[25],
     symbol: String[5],
     base_charge_bps: uint256,
@@ -111,15 +120,19 @@ def __init__(
     @param book The HedgeBook; it must be told of this vault by its owner.
     @param rules A FlowRules.
     @param queue The RedemptionQueue of the same book.
+    @param exit_in_kind The ExitInKind of the same book.
     @param base_charge_bps At least hedge ratio * deviation thresholds of the feeds.
     """
     assert book != empty(address), "vault: book is zero"
     assert rules != empty(address), "vault: rules is zero"
     assert queue != empty(address), "vault: queue is zero"
     assert staticcall IRedemptionQueue(queue).book() == book, "vault: queue of another book"
+    assert exit_in_kind != empty(address), "vault: exit is zero"
+    assert staticcall IExitInKind(exit_in_kind).book() == book, "vault: exit of another book"
     BOOK = IBookFlows(book)
     RULES = IFlowRules(rules)
     QUEUE = IRedemptionQueue(queue)
+    EXIT = IExitInKind(exit_in_kind)
     asset: address = staticcall IBookFlows(book).asset()
     ASSET = IERC20(asset)
     PRICE_DIVISOR = staticcall IBookFlows(book).price_divisor()
@@ -144,7 +157,7 @@ def deposit(assets: uint256, receiver: address, min_shares: uint256 = 0) -> uint
         skew, which others can move in front of a transaction, so people should set this.
     @return Shares minted to `receiver`, rounded down.
     """
-    flow: IBookFlows.Flow = extcall BOOK.open_flow(self._idle())
+    flow: IBookFlows.Flow = extcall BOOK.open_flow(self._settled_idle())
     offer: IFlowRules.Offer = staticcall RULES.entry(flow, self._holdings(), assets)
     self._require_bound(min_shares <= offer.shares)
     self._enter(flow, offer, receiver)
@@ -159,7 +172,7 @@ def mint(shares: uint256, receiver: address, max_assets: uint256 = max_value(uin
     @param max_assets The most to be paid in.
     @return Assets paid in, rounded up.
     """
-    flow: IBookFlows.Flow = extcall BOOK.open_flow(self._idle())
+    flow: IBookFlows.Flow = extcall BOOK.open_flow(self._settled_idle())
     offer: IFlowRules.Offer = staticcall RULES.issue(flow, self._holdings(), shares)
     self._require_bound(offer.assets <= max_assets)
     self._enter(flow, offer, receiver)
@@ -179,7 +192,7 @@ def withdraw(
     @param max_shares The most to be burned.
     @return Shares burned, rounded up.
     """
-    flow: IBookFlows.Flow = extcall BOOK.open_flow(self._idle())
+    flow: IBookFlows.Flow = extcall BOOK.open_flow(self._settled_idle())
     offer: IFlowRules.Offer = staticcall RULES.withdrawal(
         flow, self._holdings(), staticcall QUEUE.pending_shares(), assets
     )
@@ -196,7 +209,7 @@ def redeem(shares: uint256, receiver: address, owner: address, min_assets: uint2
     @param min_assets The least to be paid out.
     @return Assets paid out, rounded down.
     """
-    flow: IBookFlows.Flow = extcall BOOK.open_flow(self._idle())
+    flow: IBookFlows.Flow = extcall BOOK.open_flow(self._settled_idle())
     offer: IFlowRules.Offer = staticcall RULES.redemption(
         flow, self._holdings(), staticcall QUEUE.pending_shares(), shares
     )
@@ -216,7 +229,7 @@ def release(assets: uint256):
     @notice Send idle assets to the book, for margin or a spot sale.
     """
     assert msg.sender == BOOK.address, "vault: caller is not the book"
-    idle: uint256 = self._idle()
+    idle: uint256 = self._settled_idle()
     assert idle >= assets, "vault: not enough idle assets"
     self._set_idle(idle - assets)
     log IHedgeVault.IdleMoved(assets=-convert(assets, int256), idle_assets_after=idle - assets)
@@ -229,7 +242,7 @@ def credit(assets: uint256):
     @notice Count assets that a venue or the spot market has just sent here.
     """
     assert msg.sender == BOOK.address, "vault: caller is not the book"
-    idle: uint256 = self._idle() + assets
+    idle: uint256 = self._settled_idle() + assets
     self._set_idle(idle)
     self._require_held(idle)
     log IHedgeVault.IdleMoved(assets=convert(assets, int256), idle_assets_after=idle)
@@ -251,7 +264,7 @@ def fill(
     @return The price, and one fill for each order up to the first that had to wait.
     """
     assert msg.sender == QUEUE.address, "vault: caller is not the queue"
-    flow: IBookFlows.Flow = extcall BOOK.open_flow(self._idle())
+    flow: IBookFlows.Flow = extcall BOOK.open_flow(self._settled_idle())
     holdings: IFlowRules.Holdings = self._holdings()
     shares: uint256 = 0
     for order: IFlowRules.Order in orders:
@@ -263,6 +276,55 @@ def fill(
     self._burn(QUEUE.address, total.shares)
     self._pay_out(flow.price_wad, total, liquid, QUEUE.address, QUEUE.address)
     return flow.price_wad, fills
+
+
+# ---------------------------------------------------------------------------------------------
+# The exit's
+# ---------------------------------------------------------------------------------------------
+
+
+@external
+def pay_in_kind(
+    shares: uint256, hollow_shares: uint256, receiver: address, owner: address, sender: address
+) -> (uint256, uint256):
+    """
+    @notice Pay a part of the idle assets and quote, and take the shares into escrow.
+    @dev What is idle belongs to the shares that are not hollow and to the virtual ones.
+    @return Assets and quote, rounded down.
+    """
+    self._only_exit()
+    if sender != owner:
+        erc20._spend_allowance(owner, sender, shares)
+    erc20._transfer(owner, EXIT.address, shares)
+    full: uint256 = erc20.totalSupply - hollow_shares
+    self._require_supply(full - shares)
+    whole: uint256 = full + VIRTUAL_SHARES
+    idle: uint256 = self._idle()
+    assets: uint256 = fixed_point.mul_div_down(idle, shares, whole)
+    self._set_idle(idle - assets)
+    self._set_unsettled(1)
+    log IHedgeVault.PaidInKind(
+        owner=owner,
+        receiver=receiver,
+        shares=shares,
+        assets=assets,
+        idle_assets_after=idle - assets,
+    )
+    quote: uint256 = extcall IBookControl(BOOK.address).pay_in_kind(shares, whole, receiver)
+    if assets != 0:
+        self._push(receiver, assets)
+    return assets, quote
+
+
+@external
+def settle_in_kind(burned_shares: uint256):
+    """
+    @notice Burn what the hollow shares are not worth, and open the vault again.
+    """
+    self._only_exit()
+    self._set_unsettled(0)
+    self._burn(EXIT.address, burned_shares)
+    log IHedgeVault.SettledInKind(burned_shares=burned_shares, supply_after=erc20.totalSupply)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -333,11 +395,26 @@ def queue() -> address:
 
 @external
 @view
+def exit_in_kind() -> address:
+    return EXIT.address
+
+
+@external
+@view
 def idle_assets() -> uint256:
     """
     @notice Assets that are here by the ledger; tokens sent without a call do not count.
     """
     return self._idle()
+
+
+@external
+@view
+def settled_idle_assets() -> uint256:
+    """
+    @notice The same for who would move them: reverts while exits in kind are not settled.
+    """
+    return self._settled_idle()
 
 
 @external
@@ -370,10 +447,11 @@ def convertToShares(assets: uint256) -> uint256:
     """
     @notice Shares worth `assets`, without charges, rounded down.
     """
-    supply: uint256 = erc20.totalSupply
+    flow: IBookFlows.Flow = staticcall BOOK.flow()
+    supply: uint256 = self._supply(flow.price_wad)
     if supply == 0:
         return assets * VIRTUAL_SHARES
-    worth: uint256 = staticcall RULES.worth(staticcall BOOK.flow(), self._holdings())
+    worth: uint256 = staticcall RULES.worth(flow, self._holdings())
     return fixed_point.mul_div_down(assets, supply + VIRTUAL_SHARES, worth + 1)
 
 
@@ -469,6 +547,7 @@ def maxRedeem(owner: address) -> uint256:
 def _preview() -> IBookFlows.Flow:
     flow: IBookFlows.Flow = staticcall BOOK.flow()
     assert flow.price_ok, "vault: no good price"
+    self._require_settled()
     return flow
 
 
@@ -486,11 +565,22 @@ def _holdings() -> IFlowRules.Holdings:
 
 @internal
 @view
+def _supply(price_wad: uint256) -> uint256:
+    """
+    @dev As it would be if exits in kind were settled.
+    """
+    if self._unsettled():
+        return staticcall EXIT.settled_supply(price_wad)
+    return erc20.totalSupply
+
+
+@internal
+@view
 def _worth_of(flow: IBookFlows.Flow, shares: uint256) -> uint256:
     """
     @dev Before charges, rounded down.
     """
-    supply: uint256 = erc20.totalSupply
+    supply: uint256 = self._supply(flow.price_wad)
     if supply == 0:
         return fixed_point.mul_div_down(shares, 1, VIRTUAL_SHARES)
     worth: uint256 = staticcall RULES.worth(flow, self._holdings())
@@ -506,6 +596,8 @@ def _max_entry() -> (uint256, uint256):
     flow: IBookFlows.Flow = staticcall BOOK.flow()
     if not flow.price_ok or not flow.sound or block.timestamp < self._paused_until():
         return 0, 0
+    if self._unsettled():
+        return 0, 0
     return staticcall RULES.most_entry(flow, self._holdings())
 
 
@@ -517,7 +609,7 @@ def _max_exit(owner: address) -> (uint256, uint256):
     """
     flow: IBookFlows.Flow = staticcall BOOK.flow()
     shares: uint256 = erc20.balanceOf[owner]
-    if not flow.price_ok or shares == 0:
+    if not flow.price_ok or shares == 0 or self._unsettled():
         return 0, 0
     return staticcall RULES.most_exit(
         flow,
@@ -526,6 +618,12 @@ def _max_exit(owner: address) -> (uint256, uint256):
         shares,
         staticcall BOOK.free_assets(flow.price_wad),
     )
+
+
+@internal
+@view
+def _only_exit():
+    assert msg.sender == EXIT.address, "vault: caller is not the exit"
 
 
 @internal
@@ -551,7 +649,7 @@ def _enter(flow: IBookFlows.Flow, offer: IFlowRules.Offer, receiver: address):
     assert offer.assets <= offer.room, "vault: gap over its limit"
     assert offer.shares != 0, "vault: zero shares"
     supply_before: uint256 = erc20.totalSupply
-    assert supply_before + offer.shares >= MIN_SUPPLY, "vault: supply under minimum"
+    self._require_supply(supply_before + offer.shares)
     idle_after: uint256 = self._idle() + offer.assets
     self._set_idle(idle_after)
     erc20._mint(receiver, offer.shares)
@@ -598,8 +696,13 @@ def _made_liquid(assets: uint256, price_wad: uint256) -> uint256:
 @internal
 def _burn(owner: address, shares: uint256):
     erc20._burn(owner, shares)
-    rest: uint256 = erc20.totalSupply
-    assert rest == 0 or rest >= MIN_SUPPLY, "vault: supply under minimum"
+    self._require_supply(erc20.totalSupply)
+
+
+@internal
+@view
+def _require_supply(shares: uint256):
+    assert shares == 0 or shares >= MIN_SUPPLY, "vault: supply under minimum"
 
 
 @internal
@@ -687,6 +790,28 @@ def _idle() -> uint256:
 
 @internal
 @view
+def _settled_idle() -> uint256:
+    """
+    @dev What every call reads that would move something between the idle part and the venues.
+    """
+    self._require_settled()
+    return self._idle()
+
+
+@internal
+@view
+def _unsettled() -> bool:
+    return packed.part(self._ledger, 224, 1) != 0
+
+
+@internal
+@view
+def _require_settled():
+    assert not self._unsettled(), "vault: exits in kind unsettled"
+
+
+@internal
+@view
 def _base_charge_bps() -> uint256:
     return packed.part(self._ledger, 128, 16)
 
@@ -700,6 +825,11 @@ def _paused_until() -> uint256:
 @internal
 def _set_idle(assets: uint256):
     self._ledger = packed.replace(self._ledger, assets, 0, 128)
+
+
+@internal
+def _set_unsettled(unsettled: uint256):
+    self._ledger = packed.replace(self._ledger, unsettled, 224, 1)
 
 
 @internal

@@ -253,12 +253,15 @@ def _deploy_vault(builder: _Builder, settings: Settings) -> None:
         terms.queue_min_shares(asset_decimals),
         terms.PREMIUM_TOLERANCE_WAD,
     )
+    exit_times = settings.exit_delay_secs, settings.exit_patience_secs
+    builder.create("ExitInKind", "ExitInKind", builder["HedgeBook"], *exit_times)
     builder.create("FlowRules", "FlowRules")
+    vault_parts = ("HedgeBook", "FlowRules", "RedemptionQueue", "ExitInKind")
     charge = settings.base_charge_bps
     builder.create(
         "HedgeVault",
         "HedgeVault",
-        *(builder[part] for part in ("HedgeBook", "FlowRules", "RedemptionQueue")),
+        *(builder[part] for part in vault_parts),
         settings.vault_name,
         settings.vault_symbol,
         settings.least_base_charge_bps() if charge is None else charge,

@@ -40,6 +40,7 @@ NAMES: Final = (
     "BookControl",
     "HedgeBook",
     "RedemptionQueue",
+    "ExitInKind",
     "FlowRules",
     "HedgeVault",
     "VaultLens",

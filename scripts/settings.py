@@ -94,6 +94,8 @@ class Settings(_Record):
     pool_window_secs: int = terms.POOL_WINDOW_SECS
     queue_delay_secs: int = terms.QUEUE_DELAY_SECS
     queue_cancel_delay_secs: int = terms.QUEUE_CANCEL_DELAY_SECS
+    exit_delay_secs: int = terms.EXIT_DELAY_SECS
+    exit_patience_secs: int = terms.EXIT_PATIENCE_SECS
     vault_name: str = Field(default="Hedged Test Ether", max_length=25)
     vault_symbol: str = Field(default="htETH", max_length=5)
     hedge_ratio_bps: int = terms.HEDGE_RATIO_BPS

@@ -32,6 +32,10 @@ FALLBACK_GRACE_SECS: Final = 1_800  # a keeper that was restarted by hand is the
 FALLBACK_RAMP_SECS: Final = 3_600
 QUEUE_DELAY_SECS: Final = 3_600  # the heartbeat: nobody knows the round that prices his exit
 QUEUE_CANCEL_DELAY_SECS: Final = 86_400  # a request that is easily taken back is a free option
+EXIT_DELAY_SECS: Final = 259_200  # three days: feeds and sequencers have been down for hours
+EXIT_PATIENCE_SECS: Final = (
+    21_600  # the vault stands still for it, unhedged as it was in the outage
+)
 PREMIUM_TOLERANCE_WAD: Final = 20 * BASIS_POINT  # a skew of 200 pushed in front of a fill
 TIMELOCK_SECS: Final = 172_800  # two days: a weekend's reader sees a proposal and has left by then
 MAX_DEVIATION_BPS: Final = 200  # of feeds that each may lag by 50 bp, twice over

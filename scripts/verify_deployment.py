@@ -152,7 +152,7 @@ def _same_immutables(entry: Deployed, found: bytes, replayed: bytes) -> bool:
     """
     own = {bytes(12) + bytes.fromhex(entry.address[2:])}
     if entry.contract == "HedgeVault":
-        own.add(_domain_separator(entry.arguments[3], entry.address))
+        own.add(_domain_separator(entry.arguments[4], entry.address))
     words = range(0, max(len(found), len(replayed)), WORD)
     return all(
         found[at : at + WORD] == replayed[at : at + WORD] or found[at : at + WORD] in own
@@ -209,6 +209,9 @@ def _wiring(deployment: Deployment) -> list[Finding]:
         ("HedgeVault", "asset", "Asset"),
         ("HedgeVault", "rules", "FlowRules"),
         ("HedgeVault", "queue", "RedemptionQueue"),
+        ("HedgeVault", "exit_in_kind", "ExitInKind"),
+        ("ExitInKind", "book", "HedgeBook"),
+        ("ExitInKind", "vault", "HedgeVault"),
         ("RedemptionQueue", "book", "HedgeBook"),
         ("RedemptionQueue", "vault", "HedgeVault"),
         ("RedemptionQueue", "ASSET_FEED", "AssetFeed"),
@@ -224,6 +227,7 @@ def _wiring(deployment: Deployment) -> list[Finding]:
         _same("HedgeBook", "venue 0", str(at["HedgeBook"].venues(0)), venue),
         _true("LiquidityPool", "holds the tokens of its ledger", _pool_is_covered(at)),
         _true("RedemptionQueue", "holds the tokens of its ledger", _queue_is_covered(at)),
+        _true("ExitInKind", "holds the shares of its ledger", _exit_is_covered(at)),
     ]
 
 
@@ -345,6 +349,12 @@ def _queue_is_covered(at: dict[str, Any]) -> bool:
     shares = int(at["HedgeVault"].balanceOf(queue.address))
     assets = int(at["Asset"].balanceOf(queue.address))
     return shares >= queue.pending_shares() and assets >= queue.reserved_assets()
+
+
+def _exit_is_covered(at: dict[str, Any]) -> bool:
+    leaving = at["ExitInKind"]
+    settled = sum(int(leaving.round_of(n)[1]) for n in range(int(leaving.round())))
+    return int(at["HedgeVault"].balanceOf(leaving.address)) >= leaving.hollow_shares() + settled
 
 
 def _same(name: str, what: str, actual: Any, expected: Any) -> Finding:

@@ -14,6 +14,7 @@ NAMES = (
     "HedgeBook",
     "BookControl",
     "RedemptionQueue",
+    "ExitInKind",
     "InsuranceFund",
     "LiquidityPool",
     "Timelock",

@@ -27,6 +27,7 @@ from keeper.simulation.reference import (
     Terms,
     Venue,
 )
+from keeper.simulation.reference.exit_in_kind import ExitInKind
 from keeper.simulation.reference.hedge_vault import Fallback, HedgeVault, Identity, Registered
 from keeper.snapshot import (
     Address,
@@ -39,7 +40,7 @@ from keeper.snapshot import (
 )
 from tests import market_world
 from tests.reference_world import outcome, reason_of
-from tests.vault_world import FALLBACK, LIMIT_NAMES, vault_world
+from tests.vault_world import EXIT_DELAY, FALLBACK, LIMIT_NAMES, vault_world
 from tests.venue_world import FEED_UNIT, POOL_DELAY, POOL_WINDOW, deploy_pool, deploy_venue
 
 PRICE, DEPOSIT, LIQUIDITY, SPOT_FEE_WAD, SPOT_DEPTH = 1_000, 100, 10_000_000, 10**15, 100_000
@@ -68,11 +69,11 @@ class VaultTwins:
     def restart(self) -> None:
         """Let the model be as it was when the chain was deployed and nothing hedged."""
         parts = deepcopy(self._start)
-        self.vault, self.oracle, self.asset_feed, self.quote_feed = parts
+        self.vault, self.oracle, self.asset_feed, self.quote_feed, self.exit = parts
         self.refused.clear()
 
     def _model(self) -> tuple[Any, ...]:
-        return self.vault, self.oracle, self.asset_feed, self.quote_feed
+        return self.vault, self.oracle, self.asset_feed, self.quote_feed, self.exit
 
     def _second_venue(self) -> Any:
         base = self.world.base
@@ -132,6 +133,11 @@ class VaultTwins:
             Fallback(*FALLBACK),
             at=self.deployed_at,
         )
+        self.exit = ExitInKind(
+            vault=self.vault,
+            delay=EXIT_DELAY,
+            min_supply=world.vault.MIN_SUPPLY(),
+        )
         self.publish(PRICE * FEED_UNIT)
         self.refused: Counter[str] = Counter()
 
@@ -167,6 +173,7 @@ class VaultTwins:
             return
         self.world.vault.deposit(assets, self.depositor, sender=self.depositor)
         self.vault.credit(assets, at=self.now)
+        self.exit.supply = self.world.vault.totalSupply()
 
     def pause(self, seconds: int) -> None:
         self.world.book.pause_rebalancing(seconds, sender=self.world.guardian)
@@ -217,9 +224,54 @@ class VaultTwins:
             lambda: model.liquidate(self.trader.lower(), lower(self.world.book), at=self.now),
         )
 
-    def _both(self, chain: Callable[[], Any], model: Callable[[], Any]) -> str | None:
+    def outage(self) -> None:
+        """Let the asset's feed answer zero on both."""
+        self.world.break_oracle()
+        self.asset_feed.set_answer(0, at=self.now)
+
+    def announce(self) -> str | None:
+        """Let the trader say that there is no price."""
+        return self._both(
+            lambda: self.world.exit.announce(sender=self.trader),
+            lambda: self.exit.announce(at=self.now),
+        )
+
+    def retract(self) -> str | None:
+        """Let the trader say that there is one again."""
+        return self._both(
+            lambda: self.world.exit.retract(sender=self.trader),
+            lambda: self.exit.retract(at=self.now),
+        )
+
+    def leave_in_kind(self, shares: int) -> str | None:
+        """Let the depositor leave with so many shares, for the same from both."""
+        paid: list[Any] = []
+        chain = lambda: paid.append(  # noqa: E731
+            self.world.leave_in_kind(self.depositor, shares)
+        )
+        return self._both(chain, lambda: paid.append(self.exit.exit(shares, at=self.now)), paid)
+
+    def settle(self) -> str | None:
+        """Let the trader settle exits in kind on both."""
+        return self._both(
+            lambda: self.world.exit.settle(sender=self.trader),
+            lambda: self.exit.settle(at=self.now),
+        )
+
+    def redeem_claims(self, number: int, claims: int) -> str | None:
+        """Let the depositor redeem claims, for the same from both."""
+        got: list[Any] = []
+        chain = lambda: got.append(  # noqa: E731
+            self.world.exit.redeem(number, claims, self.depositor, sender=self.depositor)
+        )
+        return self._both(chain, lambda: got.append(self.exit.redeem(number, claims)), got)
+
+    def _both(
+        self, chain: Callable[[], Any], model: Callable[[], Any], gave: list[Any] | None = None
+    ) -> str | None:
         on_chain, in_model = refusal_on_chain(chain), refusal_in_model(model)
         assert on_chain == in_model, f"the chain says {on_chain!r}, the model {in_model!r}"
+        assert not gave or gave[0] == gave[1]
         self.compare()
         if on_chain is not None:
             self.refused[on_chain] += 1
@@ -251,6 +303,18 @@ class VaultTwins:
         )
         assert same == replace(ours, venues=())
         assert seen.venues == ours.venues
+        self._compare_exits()
+
+    def _compare_exits(self) -> None:
+        chain, model = self.world.exit, self.exit
+        assert chain.hollow_shares() == model.hollow
+        assert chain.announced_at() == model.announced_at
+        assert chain.round() == len(model.rounds)
+        assert [tuple(chain.round_of(n)) for n in range(chain.round())] == model.rounds
+        assert self.world.vault.totalSupply() == model.supply
+        assert chain.balanceOf(self.depositor, chain.round()) == model.hollow
+        escrow = model.hollow + sum(left.shares for left in model.rounds)
+        assert self.world.vault.balanceOf(chain.address) == escrow
 
 
 def refusal_on_chain(call: Callable[[], Any]) -> str | None:

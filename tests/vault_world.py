@@ -25,6 +25,7 @@ DAY = 86_400
 SHARE_DIGITS = 3  # decimals of a share over those of the asset
 QUEUE_DELAY, QUEUE_CANCEL_DELAY = HOUR, 6 * HOUR
 PREMIUM_TOLERANCE_WAD = 2 * 10**15  # 20 bp
+EXIT_DELAY, EXIT_PATIENCE = 3 * DAY, 6 * HOUR
 FALLBACK = (HOUR, HOUR, 10**15)  # grace, ramp, most of a reward in raw asset units
 LIMIT_NAMES = (
     "inner_band_bps",
@@ -93,6 +94,7 @@ class VaultWorld:
     book: Any
     vault: Any
     queue: Any
+    exit: Any
     rules: Any
     lens: Any
     keeper: str
@@ -238,6 +240,17 @@ class VaultWorld:
         """Let the asset's feed answer zero."""
         self.base.asset_feed.set_answer(0)
 
+    def open_exit(self) -> None:
+        """Let there be no price for as long as exits in kind need."""
+        self.break_oracle()
+        self.exit.announce()
+        boa.env.time_travel(seconds=EXIT_DELAY)
+
+    def leave_in_kind(self, account: str, shares: int) -> tuple[int, int]:
+        """Leave for oneself and return assets and quote paid."""
+        assets, quote = self.exit.exit(shares, account, account, 0, 0, sender=account)
+        return int(assets), int(quote)
+
 
 def deploy_book(parts: dict[str, Any], limits: dict[str, int], **fields: Any) -> Joined:
     """Deploy a book; `parts` names its contracts and roles, `fields` replaces arguments."""
@@ -256,17 +269,18 @@ def deploy_book(parts: dict[str, Any], limits: dict[str, int], **fields: Any) ->
     return Joined(deployer("HedgeBook.vy").deploy(control.address, *values[5:]), ["BookControl"])
 
 
-def deploy_vault(book: Any, asset_decimals: int, base_charge_bps: int) -> tuple[Any, Any, Any]:
-    """Deploy a vault, its queue and its rules on a book that has yet to be told of it."""
+def deploy_vault(book: Any, asset_decimals: int, base_charge_bps: int) -> tuple[Any, ...]:
+    """Deploy a vault, its queue, exit and rules on a book that has yet to be told of it."""
     min_shares = 10 ** (asset_decimals + SHARE_DIGITS) // 100
     times = QUEUE_DELAY, QUEUE_CANCEL_DELAY
     queue = deployer("RedemptionQueue.vy").deploy(
         book.address, *times, min_shares, PREMIUM_TOLERANCE_WAD
     )
+    exit_in_kind = deployer("ExitInKind.vy").deploy(book.address, EXIT_DELAY, EXIT_PATIENCE)
     rules = deployer("FlowRules.vy").deploy()
-    parts = book.address, rules.address, queue.address
+    parts = book.address, rules.address, queue.address, exit_in_kind.address
     vault = deployer("HedgeVault.vy").deploy(*parts, "Hedged ETH", "hETH", base_charge_bps)
-    return vault, queue, rules
+    return vault, queue, exit_in_kind, rules
 
 
 def vault_world(
@@ -335,11 +349,12 @@ def vault_world(
         "guardian": guardian,
     }
     book = deploy_book(parts, chosen, hedge_ratio_bps=hedge_ratio_bps)
-    vault, queue, rules = deploy_vault(book, asset_decimals, base_charge_bps)
+    vault, queue, leaving, rules = deploy_vault(book, asset_decimals, base_charge_bps)
     book.set_vault(vault.address)
     book.add_venue(base.venue.address, allotment_bps)
     lens = deployer("VaultLens.vy").deploy()
-    return VaultWorld(base, spot, guard, book, vault, queue, rules, lens, keeper, guardian, chosen)
+    vaults = book, vault, queue, leaving, rules
+    return VaultWorld(base, spot, guard, *vaults, lens, keeper, guardian, chosen)
 
 
 def _seed(base: World, spot: Any, depth: float | str, price: float | str) -> None:

@@ -433,7 +433,8 @@ def carry_out(plan: IHedgeBook.Plan, sender: address, reward: uint256, receiver:
     outcome: IHedgeGuard.Outcome = self._prepared(plan, clock)
     outcome.open_to_all = receiver != empty(address)
     records: uint256[MAX_VENUES] = self.records_now()
-    scene: Scene = self.scene(staticcall self.vault().idle_assets(), records, price.price_wad)
+    idle_assets: uint256 = staticcall self.vault().settled_idle_assets()
+    scene: Scene = self.scene(idle_assets, records, price.price_wad)
     before: IHedgeGuard.Position = scene.position
     assert not outcome.open_to_all or self.due(before), "book: nothing is urgent"
     to_note: bool[MAX_VENUES] = scene.lost
@@ -620,7 +621,7 @@ def _post_margin(leg: IHedgeBook.Leg):
         extcall self.vault().release(assets)
         self._approve(ASSET, leg.venue, assets)
     if quote != 0:
-        self._spend_quote(quote)
+        self.spend_quote(quote)
         self._approve(QUOTE, leg.venue, quote)
     if assets != 0 or quote != 0:
         extcall IHedgeVenue(leg.venue).deposit(assets, quote)
@@ -673,7 +674,7 @@ def _trade_spot(plan: IHedgeBook.Plan) -> int256:
         most: uint256 = fixed_point.mul_div_down(assets, plan.spot_limit_price_wad, PRICE_DIVISOR)
         paid: uint256 = staticcall SPOT.quote_buy(assets)
         assert paid <= most, "book: spot limit price"
-        self._spend_quote(paid)
+        self.spend_quote(paid)
         self._approve(QUOTE, SPOT.address, paid)
         assert (
             extcall SPOT.buy(assets, paid, self.vault().address) == paid
@@ -697,7 +698,7 @@ def _trade_spot(plan: IHedgeBook.Plan) -> int256:
 
 
 @internal
-def _spend_quote(quote: uint256):
+def spend_quote(quote: uint256):
     idle: uint256 = self.idle_quote()
     assert quote <= idle, "book: not enough idle quote"
     self._set_idle_quote(idle - quote)

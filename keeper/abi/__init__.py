@@ -15,6 +15,7 @@ from eth_abi.abi import decode, encode
 from eth_utils.crypto import keccak
 
 CONTRACTS = (
+    "ExitInKind",
     "HedgeBook",
     "HedgeVault",
     "InsuranceFund",

@@ -138,6 +138,59 @@ class VaultOverVenue(RuleBasedStateMachine):
         self.price = min(max(self.price * (BPS + step_bps) / BPS, 700), 1_400)
         self.world.set_price(round(self.price, 2))
 
+    @rule(
+        leaving=st.lists(st.tuples(holders, shares_of_most), min_size=1, max_size=4),
+        step_bps=st.integers(-600, 600),
+    )
+    def have_no_price_for_days(self, leaving, step_bps):
+        """Some leave in kind; when the price is back it is settled, and they are paid in shares."""
+        world, vault = self.world, self.world.vault
+        boa.env.time_travel(seconds=1)  # the book has seen a price in this second
+        world.open_exit()
+        supply, many = vault.totalSupply(), 10**30
+        for who, part in leaving:
+            self.leave_in_kind(self.holders[who], part, many)
+        assert vault.totalSupply() == supply
+        self.price = min(max(self.price * (BPS + step_bps) / BPS, 700), 1_400)
+        world.set_price(round(self.price, 2))
+        hollow = world.exit.hollow_shares()
+        if hollow == 0:
+            world.exit.retract()
+            return
+        worth, total = vault.convertToAssets(many), vault.totalAssets()
+        assert vault.maxRedeem(self.holders[0]) == vault.maxDeposit(self.holders[0]) == 0
+        assert world.exit.settle()
+        assert vault.convertToAssets(many) >= worth
+        assert vault.totalAssets() == total
+        self.redeem_claims(hollow)
+
+    def leave_in_kind(self, holder, part, many):
+        """Leave with a part of one's shares; the others are worth no less."""
+        world, vault = self.world, self.world.vault
+        shares = int(vault.balanceOf(holder) * part)
+        full = vault.totalSupply() - world.exit.hollow_shares()
+        if shares == 0 or 0 < full - shares < vault.MIN_SUPPLY():
+            return
+        calls["made"] += 1
+        worth = vault.convertToAssets(many)
+        idle = vault.idle_assets(), world.state()["idle_quote"]
+        paid = world.leave_in_kind(holder, shares)
+        assert (vault.idle_assets() + paid[0], world.state()["idle_quote"] + paid[1]) == idle
+        if full != shares:
+            assert vault.convertToAssets(many) >= worth
+
+    def redeem_claims(self, hollow):
+        """All claims of the last round are redeemed, and nothing of it is left."""
+        leaving = self.world.exit
+        number = leaving.round() - 1
+        held = [leaving.balanceOf(holder, number) for holder in self.holders]
+        assert sum(held) == hollow
+        if leaving.round_of(number).shares:
+            for holder, claims in zip(self.holders, held, strict=True):
+                if claims * leaving.round_of(number).shares >= leaving.round_of(number).claims > 0:
+                    leaving.redeem(number, claims, holder, sender=holder)
+            assert self.world.vault.balanceOf(leaving.address) <= HOLDERS
+
     @rule(hours=st.integers(1, 12))
     def wait(self, hours):
         for _ in range(hours):
@@ -178,7 +231,8 @@ class VaultOverVenue(RuleBasedStateMachine):
     def shares_add_up(self):
         vault = self.world.vault
         supply = vault.totalSupply()
-        assert supply == sum(vault.balanceOf(holder) for holder in self.holders)
+        left = vault.balanceOf(self.world.exit.address)  # claims that are worth no share
+        assert supply == sum(vault.balanceOf(holder) for holder in self.holders) + left
         assert supply == 0 or supply >= vault.MIN_SUPPLY()
 
     @invariant()

@@ -151,10 +151,12 @@ class HedgeVault:
         self.last_price_at = 0
         self.flagged_at = 0
         self.unwinds = False
+        self.unsettled = False  # exits in kind (`exit_in_kind.py`)
         self.left = [Left(noted_at=at - DAY_SECS) for _ in self.venues]
 
     def credit(self, assets: int, *, at: int) -> None:
         """Count assets that a depositor paid in; an entry stores the price."""
+        require(not self.unsettled, "vault: exits in kind unsettled")
         price_wad = self.oracle.read(at=at).price_wad
         if self.flagged_at and not due(self.position(price_wad, at=at), self.limits):
             self.flagged_at = 0
@@ -269,6 +271,7 @@ class HedgeVault:
     def _carry_out(self, plan: Plan, at: int, open_to_all: bool, reward: int) -> Position:
         price_wad = self.oracle.read(at=at).price_wad
         index = self._venue_index(plan)
+        require(not self.unsettled, "vault: exits in kind unsettled")
         sights = self._sights(price_wad, self.left, at)
         before = self._position(sights, price_wad)
         require(not open_to_all or due(before, self.limits), "book: nothing is urgent")

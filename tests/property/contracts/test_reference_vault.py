@@ -13,6 +13,7 @@ from keeper.policy import Memory, Policy
 from keeper.snapshot import Block, Snapshot
 from keeper.strategy import Rebalance, decide
 from tests.vault_twins import VaultTwins
+from tests.vault_world import EXIT_DELAY
 
 STEPS = 35
 SEEDS = (1, 2, 3)
@@ -201,6 +202,57 @@ def test_rebalance__each_rule__refused_by_both(deployed, plans, reason):
     with boa.env.anchor():
         deployed.restart()
         assert [deployed.rebalance(plan) for plan in plans(deployed)] == [reason]
+
+
+def life_without_a_price(twins, chance):
+    """Let there be no price for days, some leave in kind, and the price come back somewhere."""
+    answer = twins.asset_feed.last_round.answer
+    twins.outage()
+    twins.announce()
+    twins.wait(chance.choice((EXIT_DELAY - 1, EXIT_DELAY, EXIT_DELAY, 2 * EXIT_DELAY)))
+    if chance.randrange(4) == 0:
+        twins.announce()
+    left = 0
+    for _ in range(chance.randint(1, 4)):
+        held = twins.world.vault.balanceOf(twins.depositor)
+        part = held * chance.choice((0, 1, 10, 33, 60, 100)) // 100
+        left += twins.leave_in_kind(part or chance.choice((0, 1))) is None
+    twins.settle()
+    if chance.randrange(3) == 0:
+        twins.retract()
+    twins.publish(max(answer * chance.choice((60, 95, 100, 104, 150)) // 100, 10**9))
+    if chance.randrange(3) == 0:
+        twins.retract()
+    twins.rebalance(twins.plan(twins.leg(0, 0, 0, chance.choice((1, -1)))))
+    if chance.randrange(2):
+        twins.flag()
+    worth = twins.world.vault.convertToAssets(10**30)
+    hollow = twins.exit.hollow
+    if twins.settle() is None:
+        # Who stayed is worth the same after it, and nothing is left without an owner.
+        assert 0 <= twins.world.vault.convertToAssets(10**30) - worth <= 10**30 // twins.exit.supply
+        for claims in (hollow // 3, hollow - hollow // 3):
+            twins.redeem_claims(len(twins.exit.rounds) - 1, claims)
+    twins.redeem_claims(chance.randrange(len(twins.exit.rounds) + 1), chance.choice((0, 1)))
+    return left
+
+
+@pytest.mark.parametrize("seed", SEEDS[:1])
+def test_exit_in_kind__random_lives__as_the_model_to_the_unit(deployed, seed):
+    chance = random.Random(seed)
+    left = settled = 0
+    with boa.env.anchor():
+        deployed.restart()
+        for _ in range(8):
+            deployed.rebalance(drawn(deployed, chance))
+            live(deployed, chance)
+            left += life_without_a_price(deployed, chance)
+            settled = len(deployed.exit.rounds)
+            deployed.deposit(chance.randint(3, 15) * ETHER)
+            deployed.wait(700)
+            deployed.publish(deployed.asset_feed.last_round.answer)
+    assert (left >= 4, settled >= 3) == (True, True), (left, settled, deployed.refused)
+    assert deployed.refused["vault: exits in kind unsettled"] >= 2
 
 
 @pytest.mark.parametrize("seed", SEEDS[:2])

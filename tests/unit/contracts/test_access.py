@@ -51,6 +51,7 @@ def scene():
             "HedgeBook": world.book.address,
             "BookControl": world.book.address,
             "RedemptionQueue": world.queue.address,
+            "ExitInKind": world.exit.address,
             "InsuranceFund": world.base.fund.address,
             "LiquidityPool": world.base.pool.address,
             "Timelock": timelock.address,
@@ -65,6 +66,7 @@ def scene():
             "vault": world.vault.address,
             "book": world.book.address,
             "queue": world.queue.address,
+            "exit": world.exit.address,
             "venue": world.venue.address,
         }
         yield at, {role: str(account) for role, account in roles.items()}

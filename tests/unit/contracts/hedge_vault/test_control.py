@@ -37,6 +37,7 @@ def test_construct__names_and_decimals__follow_the_asset(world):
         ({"book": NOBODY}, "vault: book is zero"),
         ({"rules": NOBODY}, "vault: rules is zero"),
         ({"queue": NOBODY}, "vault: queue is zero"),
+        ({"exit": NOBODY}, "vault: exit is zero"),
         ({"base_charge_bps": 74}, "vault: base charge too low"),  # thresholds 50 + 25 bp, h = 1
         ({"base_charge_bps": 501}, "vault: base charge too high"),
     ],
@@ -46,6 +47,7 @@ def test_construct__bad_arguments__refused(world, changes, reason):
         "book": world.book.address,
         "rules": world.rules.address,
         "queue": world.queue.address,
+        "exit": world.exit.address,
         "name": "x",
         "symbol": "x",
         "base_charge_bps": 90,
@@ -54,11 +56,17 @@ def test_construct__bad_arguments__refused(world, changes, reason):
         deployer("HedgeVault.vy").deploy(*arguments.values())
 
 
-def test_construct__queue_of_another_book__refused(world):
+def test_construct__queue_or_exit_of_another_book__refused(world):
     other = vault_world()
-    parts = world.book.address, world.rules.address, other.queue.address
+    parts = world.book.address, world.rules.address
     with boa.reverts("vault: queue of another book"):
-        deployer("HedgeVault.vy").deploy(*parts, "x", "x", 90)
+        deployer("HedgeVault.vy").deploy(
+            *parts, other.queue.address, world.exit.address, "x", "x", 90
+        )
+    with boa.reverts("vault: exit of another book"):
+        deployer("HedgeVault.vy").deploy(
+            *parts, world.queue.address, other.exit.address, "x", "x", 90
+        )
 
 
 def test_set_base_charge__at_the_least__accepted_and_logged(world):
