@@ -67,6 +67,14 @@ class Waiting:
 
 
 @dataclass(slots=True)
+class Round:
+    """A settled round of exits in kind: claims that are not redeemed yet, and their shares."""
+
+    claims: int = 0
+    shares: int = 0
+
+
+@dataclass(slots=True)
 class Ledger:
     """
     What the events add up to; raw units as in the interfaces, addresses in lower case.
@@ -106,6 +114,10 @@ class Ledger:
     pending_shares: int = 0
     claims: dict[str, int] = field(default_factory=dict)  # by owner, asset units
     reserved_assets: int = 0
+    hollow_shares: int = 0
+    exit_round: int = 0  # the one that exits are in now
+    exit_rounds: dict[int, Round] = field(default_factory=dict)  # settled ones by number
+    exit_claims: dict[tuple[int, str], int] = field(default_factory=dict)  # round, owner
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -312,6 +324,61 @@ def _claim_paid(run: _Fold, event: Event) -> None:
     run.expect(event, "reserved assets", reserved, event["reserved_assets_after"])
     ledger.claims[owner] = 0
     ledger.reserved_assets = event["reserved_assets_after"]
+
+
+# The side of exits in kind
+
+
+def _paid_in_kind(run: _Fold, event: Event) -> None:
+    idle = run.ledger.idle_assets - event["assets"]
+    run.expect(event, "idle assets", idle, event["idle_assets_after"])
+    run.ledger.idle_assets = event["idle_assets_after"]
+
+
+def _settled_in_kind(run: _Fold, event: Event) -> None:
+    run.expect(event, "supply", run.ledger.supply, event["supply_after"])
+
+
+def _quote_paid_in_kind(run: _Fold, event: Event) -> None:
+    idle = run.ledger.idle_quote - event["quote"]
+    run.expect(event, "idle quote", idle, event["idle_quote_after"])
+    run.ledger.idle_quote = event["idle_quote_after"]
+
+
+def _exited(run: _Fold, event: Event) -> None:
+    ledger = run.ledger
+    run.expect(event, "round", ledger.exit_round, event["round"])
+    hollow = ledger.hollow_shares + event["shares"]
+    run.expect(event, "hollow shares", hollow, event["hollow_after"])
+    ledger.hollow_shares = event["hollow_after"]
+
+
+def _claims_moved(run: _Fold, event: Event) -> None:
+    claims, amount = run.ledger.exit_claims, event["amount"]
+    sender, receiver = (event["id"], event["sender"]), (event["id"], event["receiver"])
+    if event["sender"] != NO_ADDRESS:
+        claims[sender] = claims.get(sender, 0) - amount
+        if claims[sender] < 0:
+            run.expect(event, "claims sent", amount + claims[sender], amount)
+    if event["receiver"] != NO_ADDRESS:
+        claims[receiver] = claims.get(receiver, 0) + amount
+
+
+def _exits_settled(run: _Fold, event: Event) -> None:
+    ledger, number = run.ledger, event["round"]
+    run.expect(event, "round", ledger.exit_round, number)
+    run.expect(event, "hollow shares", ledger.hollow_shares, event["hollow"])
+    claims = sum(held for (of, _), held in ledger.exit_claims.items() if of == number)
+    run.expect(event, "claims of the round", claims, event["hollow"])
+    ledger.exit_round, ledger.hollow_shares = number + 1, 0
+    ledger.exit_rounds[number] = Round(claims=event["hollow"], shares=event["shares"])
+
+
+def _claims_redeemed(run: _Fold, event: Event) -> None:
+    left = run.ledger.exit_rounds.setdefault(event["round"], Round())
+    run.expect(event, "claims left", left.claims - event["claims"], event["claims_after"])
+    run.expect(event, "shares left", left.shares - event["shares"], event["shares_after"])
+    left.claims, left.shares = event["claims_after"], event["shares_after"]
 
 
 # The book's side
@@ -643,6 +710,13 @@ _BOOKINGS: Final[dict[tuple[str, str], Callable[[_Fold, Event], None]]] = {
     ("HedgeVault", "BaseChargeSet"): _base_charge,
     ("HedgeVault", "EntryPaused"): _entry_paused,
     ("HedgeVault", "OwnershipTransferred"): _owner,
+    ("HedgeVault", "PaidInKind"): _paid_in_kind,
+    ("HedgeVault", "SettledInKind"): _settled_in_kind,
+    ("HedgeBook", "QuotePaidInKind"): _quote_paid_in_kind,
+    ("ExitInKind", "ExitedInKind"): _exited,
+    ("ExitInKind", "Transfer"): _claims_moved,
+    ("ExitInKind", "ExitsSettled"): _exits_settled,
+    ("ExitInKind", "ClaimsRedeemed"): _claims_redeemed,
     ("RedemptionQueue", "RedemptionRequested"): _requested,
     ("RedemptionQueue", "RedemptionFilled"): _filled,
     ("RedemptionQueue", "RedemptionCancelled"): _given_back,
@@ -718,10 +792,10 @@ def _dict_differences(name: str, replayed: dict[Any, Any], read: dict[Any, Any])
         left, right = replayed.get(key), read.get(key)
         if left == right or (_empty(left) and _empty(right)):
             continue
-        place = " ".join(key) if isinstance(key, tuple) else key
+        place = " ".join(map(str, key)) if isinstance(key, tuple) else key
         lines.append(f"{name} {place}: the events give {left}, the chain {right}")
     return lines
 
 
 def _empty(value: Any) -> bool:
-    return value is None or value in (0, Account(), Till(), Waiting())
+    return value is None or value in (0, Account(), Till(), Waiting(), Round())

@@ -19,6 +19,7 @@ from keeper.audit import (
     WAITING,
     Account,
     Ledger,
+    Round,
     Till,
     Waiting,
 )
@@ -29,7 +30,7 @@ Call = Callable[[str, bytes], bytes]  # address and data to the words of the ans
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
     """
-    Lower-case addresses of what is audited: a vault, its book, queue, venues and owner.
+    Lower-case addresses of what is audited: a vault, its book, queue, exit, venues and owner.
 
     `timelock` is `None` where the owner is something else.
     """
@@ -37,6 +38,7 @@ class System:
     vault: str
     book: str
     queue: str
+    exit: str
     venues: tuple[str, ...]
     timelock: str | None
 
@@ -45,7 +47,7 @@ class System:
         venues = dict.fromkeys(self.venues, "PerpVenue")
         own = {self.vault: "HedgeVault", self.book: "HedgeBook", self.queue: "RedemptionQueue"}
         owner = {} if self.timelock is None else {self.timelock: "Timelock"}
-        return {**own, **venues, **owner}
+        return {**own, self.exit: "ExitInKind", **venues, **owner}
 
 
 def read_ledger(call: Call, system: System, replayed: Ledger) -> Ledger:
@@ -103,6 +105,13 @@ def read_ledger(call: Call, system: System, replayed: Ledger) -> Ledger:
         pending_shares=asked.queue("pending_shares"),
         claims={owner: asked.queue("claim_of", owner) for owner in replayed.claims},
         reserved_assets=asked.queue("reserved_assets"),
+        hollow_shares=asked.exit("hollow_shares"),
+        exit_round=asked.exit("round"),
+        exit_rounds={number: asked.round_of(number) for number in replayed.exit_rounds},
+        exit_claims={
+            (number, owner): asked.exit("balanceOf", owner, number)
+            for number, owner in replayed.exit_claims
+        },
     )
     if system.timelock is not None:
         ledger.proposer = asked.timelock("proposer")
@@ -142,6 +151,13 @@ class _Asked:
         """Return the state of an operation in the words of the replay."""
         at: int = self.timelock("get_timestamp", bytes.fromhex(number[2:]))
         return {0: CANCELLED, 1: EXECUTED}.get(at, WAITING)
+
+    def exit(self, view: str, *arguments: Any) -> Any:
+        return self._ask(self._system.exit, "ExitInKind", view, *arguments)
+
+    def round_of(self, number: int) -> Round:
+        left: Mapping[str, int] = self.exit("round_of", number)
+        return Round(claims=left["claims"], shares=left["shares"])
 
     def waiting(self, number: int) -> Waiting:
         stored: Mapping[str, Any] = self.queue("request_of", number)

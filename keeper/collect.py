@@ -25,6 +25,7 @@ from keeper.snapshot import Address, VaultSnapshot
 
 SYMBOL: Final = "0x" + keccak(text="symbol()")[:4].hex()
 QUEUE: Final = "0x" + keccak(text="queue()")[:4].hex()
+EXIT: Final = "0x" + keccak(text="exit_in_kind()")[:4].hex()
 DELAY: Final = "0x" + keccak(text="get_minimum_delay()")[:4].hex()
 WORD_DIGITS: Final = len("0x") + 64
 READ_SECS: Final = 120.0
@@ -76,15 +77,17 @@ def _of_vault(
         (vault.asset, SYMBOL),
         (vault.quote, SYMBOL),
         (vault.vault, QUEUE),
+        (vault.vault, EXIT),
         (vault.owner, DELAY),
     ]
     calls = [("eth_call", [{"to": to, "data": view}, "latest"]) for to, view in views]
-    *symbols, queue, delay = chain.batch(calls)
+    *symbols, queue, leaving, delay = chain.batch(calls)
     asset, quote = (symbol_of(answer) for answer in symbols)
     system = System(
         vault=vault.vault,
         book=vault.book,
         queue=_address(queue),
+        exit=_address(leaving),
         venues=venues,
         timelock=vault.owner if _is_word(delay) else None,
     )
@@ -113,7 +116,7 @@ def _address(answer: object) -> str:
     try:
         return str(decode(["address"], bytes.fromhex(str(answer).removeprefix("0x")))[0]).lower()
     except (DecodingError, ValueError):
-        raise CorruptAnswer("the vault does not name its queue") from None
+        raise CorruptAnswer("the vault does not name its queue and exit") from None
 
 
 def symbol_of(answer: object) -> str:

@@ -74,6 +74,7 @@ def conclude(
         vault=at["HedgeVault"],
         book=at["HedgeBook"],
         queue=at["RedemptionQueue"],
+        exit=at["ExitInKind"],
         venues=(at["PerpVenue"],),
         timelock=at["Timelock"],
     )

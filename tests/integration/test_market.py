@@ -92,6 +92,7 @@ def _system(world):
         vault=world.at("HedgeVault"),
         book=world.at("HedgeBook"),
         queue=world.at("RedemptionQueue"),
+        exit=world.at("ExitInKind"),
         venues=(world.at("PerpVenue"),),
         timelock=world.at("Timelock"),
     )

@@ -128,6 +128,7 @@ def test_audit__after_the_queue_was_used__is_proven(world, capsys):
         vault=at["HedgeVault"],
         book=at["HedgeBook"],
         queue=at["RedemptionQueue"],
+        exit=at["ExitInKind"],
         venues=(at["PerpVenue"],),
         timelock=at["Timelock"],
     )

@@ -9,18 +9,19 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from keeper import abi
-from keeper.audit import NO_ADDRESS, Account, Till, Waiting, compare, fold, record_hash
+from keeper.audit import NO_ADDRESS, Account, Round, Till, Waiting, compare, fold, record_hash
 from keeper.errors import CorruptAnswer
 from keeper.events import Log, decode_logs
 
-VAULT, BOOK, VENUE, QUEUE = ("0x" + digit * 40 for digit in "abcd")
+VAULT, BOOK, VENUE, QUEUE, EXIT = ("0x" + digit * 40 for digit in "abcde")
 OWNER, KEEPER, GUARDIAN, ALICE, BOB, POOL, FUND = ("0x" + digit * 40 for digit in "1234567")
-LOCK = "0x" + "e" * 40
+LOCK = "0x" + "f" * 40
 CONTRACTS = {
     VAULT: "HedgeVault",
     BOOK: "HedgeBook",
     VENUE: "PerpVenue",
     QUEUE: "RedemptionQueue",
+    EXIT: "ExitInKind",
     LOCK: "Timelock",
 }
 ADDRESSES = {contract: address for address, contract in CONTRACTS.items()}
@@ -455,3 +456,59 @@ def test_decode__short_data__refused(history):
 def test_decode__two_logs_at_one_place__refused(history):
     with pytest.raises(CorruptAnswer, match="two logs stand at one place"):
         decode_logs([history.logs[0], history.logs[0]], CONTRACTS)
+
+
+def _left_in_kind(history):
+    """
+    Alice leaves with 30,000 of her 50,000 for 0 assets and 400 of quote. Of 30,000 hollow shares
+    12,000 become full; she gives 5,000 claims to Bob, and he redeems them for 2,000 shares.
+    """
+    history.add("ExitInKind", "Transfer", receiver=ALICE, amount=30_000)
+    history.add("HedgeVault", "Transfer", sender=ALICE, receiver=EXIT, value=30_000)
+    history.add("HedgeVault", "PaidInKind", owner=ALICE, shares=30_000, idle_assets_after=0)
+    history.add("HedgeBook", "QuotePaidInKind", quote=400, idle_quote_after=12_000)
+    history.add("ExitInKind", "ExitedInKind", owner=ALICE, shares=30_000, hollow_after=30_000)
+    history.add("ExitInKind", "ExitsSettled", hollow=30_000, shares=12_000)
+    history.add("HedgeVault", "Transfer", sender=EXIT, receiver=NO_ADDRESS, value=18_000)
+    history.add("HedgeVault", "SettledInKind", burned_shares=18_000, supply_after=37_000)
+    history.add("ExitInKind", "Transfer", sender=ALICE, receiver=BOB, amount=5_000)
+    history.add("ExitInKind", "Transfer", sender=BOB, amount=5_000)
+    history.add(
+        "ExitInKind", "ClaimsRedeemed", claims=5_000, shares=2_000,
+        claims_after=25_000, shares_after=10_000,
+    )  # fmt: skip
+    history.add("HedgeVault", "Transfer", sender=EXIT, receiver=BOB, value=2_000)
+
+
+def test_fold__exit_in_kind__adds_up(history):
+    _left_in_kind(history)
+    ledger = _folded(history.logs)
+    assert ledger.faults == []
+    assert ledger.idle_quote == 12_000
+    assert ledger.holders() == {ALICE: 20_000, BOB: 7_000, EXIT: 10_000}
+    assert (ledger.exit_round, ledger.hollow_shares) == (1, 0)
+    assert ledger.exit_rounds == {0: Round(claims=25_000, shares=10_000)}
+    assert ledger.exit_claims == {(0, ALICE): 25_000, (0, BOB): 0}
+
+
+@pytest.mark.parametrize(
+    ("missing", "what"),
+    [
+        (0, "claims of the round"),
+        (3, None),
+        (4, "hollow shares"),
+        (6, "supply"),
+        (8, "claims sent"),
+        (10, None),
+    ],
+)
+def test_fold__event_of_an_exit_in_kind_missing__is_found(history, missing, what):
+    before = len(history.logs)
+    _left_in_kind(history)
+    left = [log for n, log in enumerate(history.logs) if n != before + missing]
+    ledger = _folded(left)
+    if what is None:  # the last of its kind shows against the chain
+        assert ledger.faults == []
+        assert compare(ledger, _folded(history.logs)) != []
+    else:
+        assert any(what in fault for fault in ledger.faults), ledger.faults
