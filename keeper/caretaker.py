@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Does for venues and queues what anybody may do, where the operator has asked for it.
+Does for venues, queues and exits in kind what anybody may do, where the operator has asked for it.
 
 A run makes one call: the first that is due and that the chain would carry out. Only while a batch
 of deleveraging runs does it go on, call after call, until its own deadline: the venue stands still
@@ -40,6 +40,8 @@ from keeper.upkeep import FUND, MAX_OWNERS, POOL, VENUE, Call, Care, Stage, Venu
 from keeper.upkeep_reading import read
 
 QUEUE: Final = "RedemptionQueue"
+EXIT: Final = "ExitInKind"
+OF_VAULTS: Final = frozenset({"process", "exits"})  # the other chores are of venues
 LOOK_AT: Final = 50  # requests in one call of `process`; the contract takes no more
 SETTLED_BLOCKS: Final = 256
 CHORES: Final[dict[str, frozenset[str]]] = {  # the methods that each brings with it
@@ -52,6 +54,7 @@ CHORES: Final[dict[str, frozenset[str]]] = {  # the methods that each brings wit
         }
     ),
     "process": frozenset({"process"}),
+    "exits": frozenset(),  # none of a venue
 }  # fmt: skip
 
 
@@ -240,7 +243,10 @@ class Caretaker:
 
     def _due(self, snapshots: Sequence[Snapshot]) -> Iterator[Errand]:
         venues = {v.venue: snapshot.vault for snapshot in snapshots for v in snapshot.vault.venues}
-        if self._chores.names - {"process"}:
+        if "exits" in self._chores.names:  # first, because hedging waits for it
+            for snapshot in snapshots:
+                yield from self._of_exit(snapshot.vault)
+        if self._chores.names - OF_VAULTS:
             for venue, vault in venues.items():
                 yield from self._of_venue(venue, vault.quote_decimals)
         if "process" in self._chores.names:
@@ -269,6 +275,19 @@ class Caretaker:
             why = f"{filled} requests can be filled"
             call = Call(contract=QUEUE, method="process", arguments=(LOOK_AT,), why=why)
             yield Errand(call=call, to=queue, about=vault.vault)
+
+    def _of_exit(self, vault: VaultSnapshot) -> Iterator[Errand]:
+        """Yield the settlement of exits in kind, or the end of an announcement that is wrong."""
+        if not vault.price_ok:
+            return
+        leaving = Address(self._view("HedgeVault", vault.vault, "exit_in_kind"))
+        if self._view(EXIT, leaving, "hollow_shares"):
+            call = Call(contract=EXIT, method="settle", why="the price is back")
+        elif self._view(EXIT, leaving, "announced_at"):
+            call = Call(contract=EXIT, method="retract", why="there is a good price")
+        else:
+            return
+        yield Errand(call=call, to=leaving, about=vault.vault)
 
     def _would_fill(self, queue: Address) -> int:
         """Return how many requests a run of the queue would fill now."""

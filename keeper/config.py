@@ -226,7 +226,7 @@ class SafetySection(Section):
 class UpkeepSection(Section):
     """`[upkeep]`: what anybody may do for venues and queues, if this keeper is to do it."""
 
-    do: tuple[Literal["liquidate", "deleverage", "poke", "process"], ...] = ()
+    do: tuple[Literal["liquidate", "deleverage", "poke", "process", "exits"], ...] = ()
     every_secs: PositiveSecs = 30.0
     deadline_secs: PositiveSecs = 60.0
     least_reward: Annotated[Decimal, Field(ge=0)] = Decimal(0)  # quote tokens, for a liquidation

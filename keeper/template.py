@@ -88,7 +88,8 @@ key_env = "HEDGEVAULT_KEEPER_KEY"
 # max_spend_ether_a_day = 1
 
 # What anybody may do for the vaults' venues and queues, if this keeper is to do it as well:
-# "liquidate", "deleverage", "poke" (funding, tokens, requests, backstop), "process" (the queue).
+# "liquidate", "deleverage", "poke" (funding, tokens, requests, backstop), "process" (the queue),
+# "exits" (settles exits in kind when the price is back: without it the vault stands still).
 # It pays the gas; rewards are credited to the key's account at the venue. Budgets are its own.
 [upkeep]
 # do = []

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""From a price that dies to claims that are redeemed, as people and a keeper do it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+
+import pytest
+
+from keeper.journal import Journal
+from keeper.lifecycle import TxState
+from tests.keeper_node import Desk
+from tests.script_world import DAY_SECS, ETHER, deployed, spoken
+
+said, complaint = spoken("exit_in_kind")
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
+]
+
+DEPOSITOR, OTHER = 5, 6
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory):
+    """A vault of 40, 20 of each of two, hedged with 15 as margin and 5 sold."""
+    from scripts.deposit import deposit
+
+    with deployed("anvil", tmp_path_factory.mktemp("deployments")) as world:
+        for index in (DEPOSITOR, OTHER):
+            deposit(world.deployment, world.account(index), 20 * ETHER)
+        world.rebalance(margin_assets=15 * ETHER, size=-39 * ETHER)
+        world.pass_time(601)
+        world.rebalance(size=5 * ETHER, spot_assets=-5 * ETHER)
+        world.pass_time(60)
+        yield world
+
+
+@pytest.fixture
+def world(system, monkeypatch):
+    from scripts import deployments
+
+    monkeypatch.setattr(deployments, "read", lambda chain_id: system.deployment)
+    with system.undone():
+        yield system
+
+
+def kill_price(world):
+    """Let the feed answer zero, and return what it said before."""
+    from scripts import calls
+
+    answer = int(world.at("AssetFeed").latestRoundData()[1])
+    calls.send(world.account(0), world.at("AssetFeed").set_answer, 0, doing="the feed")
+    return answer
+
+
+def wait(world, seconds):
+    world.node.request("evm_increaseTime", seconds)
+    world.node.request("evm_mine")
+
+
+def run_keeper(world, folder, done):
+    """Let a keeper that looks after exits work until `done`, and return his desk."""
+    desk = Desk(world, folder)
+    desk.write(
+        world.node.url,
+        more="[jobs]\ntick_secs = 0.5\nmargin_watch_secs = 5\n"
+        '[upkeep]\ndo = ["exits"]\nevery_secs = 0.5\ndeadline_secs = 20\n',
+    )
+    with desk.started("run", "--live") as process:
+        ends = time.monotonic() + 90
+        while time.monotonic() < ends and not done():
+            time.sleep(0.2)
+        process.terminate()
+        process.communicate(timeout=60)
+    return desk
+
+
+def test_exit_in_kind__announced_and_the_price_is_good__keeper_retracts(world, capsys, tmp_path):
+    answer = kill_price(world)
+    said(capsys, "announce")
+    world.refresh(answer)
+    leaving = world.at("ExitInKind")
+    run_keeper(world, tmp_path, lambda: int(leaving.announced_at()) == 0)
+    assert leaving.announced_at() == 0
+
+
+def test_exit_in_kind__price_dies_and_comes_back__keeper_settles_claims_are_redeemed(
+    world, capsys, tmp_path
+):
+    assert "not in kind: there is a good price" in said(capsys, "status")
+    assert "there is a good price" in complaint(capsys, "announce")
+    answer = kill_price(world)
+    assert "nobody has announced" in said(capsys, "status")
+    assert "not announced" in complaint(capsys, "exit", "all")
+    assert "in kind in 259," in said(capsys, "announce")
+    wait(world, 3 * DAY_SECS + 1)
+    assert "open in kind (oracle: asset feed zero)" in said(capsys, "status")
+    asset, quote = world.at("Asset"), world.at("Quote")
+    depositor, vault = world.account(DEPOSITOR), world.at("HedgeVault")
+    had = int(asset.balanceOf(depositor)), int(quote.balanceOf(depositor))
+    out = said(capsys, "exit", "all")
+    assert "its part of what is idle" in out
+    assert "claims, not settled yet" in out
+    assert int(vault.balanceOf(depositor)) == 0
+    got = int(asset.balanceOf(depositor)) - had[0], int(quote.balanceOf(depositor)) - had[1]
+    assert 10 * ETHER < got[0] < 11 * ETHER  # a good half of the 20 that are idle
+    assert got[1] > 0
+    assert "oracle: asset feed zero" in complaint(capsys, "settle")
+    assert "no claims that are worth shares" in complaint(capsys, "redeem")
+
+    world.refresh(answer)
+    leaving, book = world.at("ExitInKind"), world.at("HedgeBook")
+    desk = run_keeper(
+        world,
+        tmp_path,
+        lambda: int(leaving.hollow_shares()) == 0 and int(book.state()[0]) > 2,
+    )
+    assert int(leaving.hollow_shares()) == 0
+    with closing(Journal(desk.journal, world.node.chain_id)) as journal:
+        done = {tx.purpose for tx in journal.transactions() if tx.state is TxState.FINAL}
+    assert done >= {"settle", "rebalance"}  # it settles, then hedges
+    assert "good for " in said(capsys, "status")
+    assert "Redeemed." in said(capsys, "redeem")
+    shares = int(vault.balanceOf(depositor))
+    worth = got[0] + got[1] * 10**12 * 10**8 // answer + int(vault.convertToAssets(shares))
+    assert 19 * ETHER < worth < 20 * ETHER
+
+
+def test_exit_in_kind__then_verified_and_audited(world, capsys):
+    from keeper.audit_state import System
+    from keeper.chain import Chain, Node
+    from keeper.replay import replay
+    from scripts.verify_deployment import verify
+
+    answer = kill_price(world)
+    said(capsys, "announce")
+    wait(world, 3 * DAY_SECS + 1)
+    said(capsys, "exit", "5")
+    said(capsys, "exit", "7", str(OTHER))
+    world.refresh(answer)
+    assert "Settled." in said(capsys, "settle")
+    said(capsys, "redeem")
+    kill_price(world)
+    said(capsys, "announce")
+    wait(world, 3 * DAY_SECS + 1)
+    said(capsys, "exit", "1")
+    findings = verify(world.deployment)
+    assert [str(f) for f in findings if f.grade == "WRONG"] == []
+    at = {name: entry.address.lower() for name, entry in world.deployment.contracts.items()}
+    system = System(
+        vault=at["HedgeVault"],
+        book=at["HedgeBook"],
+        queue=at["RedemptionQueue"],
+        exit=at["ExitInKind"],
+        venues=(at["PerpVenue"],),
+    )
+    node = world.node
+    chain = Chain(Node(rpc_url=node.url, chain_id=node.chain_id, lens=at["VaultLens"]))
+    try:
+        verdict = replay(chain.batch, system, 0, int(node.request("eth_blockNumber"), 16))
+    finally:
+        chain.close()
+    assert verdict.faults == ()
+    assert verdict.ledger.exit_round == 1
+    assert verdict.ledger.hollow_shares == 10 ** int(world.at("HedgeVault").decimals())
+    assert verdict.ledger.exit_rounds[0].shares > 0
+
+
+def test_exit_in_kind__bad_input__one_clear_line(world, capsys):
+    assert "say what" in complaint(capsys)
+    assert "say what" in complaint(capsys, "exit")
+    assert "say what" in complaint(capsys, "leave")
+    assert "has no shares" in complaint(capsys, "exit", "1", "7")
+    assert "has only" in complaint(capsys, "exit", "21")
+    assert "nothing to settle" in complaint(capsys, "settle")
+    assert "not announced" in complaint(capsys, "retract")
+    kill_price(world)
+    said(capsys, "announce")
+    assert "asset feed zero" in complaint(capsys, "retract")
