@@ -9,9 +9,7 @@ from pathlib import Path
 from keeper.errors import REASONS, CallRefused, meaning
 
 CONTRACTS = Path(__file__).resolve().parents[3] / "contracts"
-MODULES = (
-    "book|claims|exit|fixed_point|fund|lens|oracle|pause|pool|queue|spot|timelock|vault|venue"
-)
+MODULES = "book|claims|exit|fixed_point|fund|lens|oracle|pause|pool|queue|spot|timelock|vault|venue"
 REASON = re.compile(rf'"((?:{MODULES}): [^"]+)"')
 
 
