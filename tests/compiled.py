@@ -76,6 +76,13 @@ def _deployment_source_map(contract: VyperContract) -> Any:
     return compiled.deployment_source_map
 
 
+def _name(contract: VyperContract) -> str:
+    return f"<{contract.compiler_data.contract_path} at {contract.address}>"
+
+
 # Six of seven parts of the time that it takes to deploy a vault with its venue.
 assert hasattr(VyperContract, "_deployment_source_map"), "boa has changed"
 VyperContract._deployment_source_map = property(_deployment_source_map)
+# Boa writes down the whole storage at each revert, and fails at it where a contract of an earlier
+# test had another type of map in the same slot of the same address.
+VyperContract.__repr__ = _name

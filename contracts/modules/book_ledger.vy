@@ -189,33 +189,19 @@ def sight(i: uint256, record: uint256, price_wad: uint256) -> Sight:
         expected += max(at_last - at_index, 0)
     sight.noted_at = max(packed.part(record, NOTED_AT, 40), block.timestamp - CREDIT_DAYS * DAY)
     change: int256 = sight.value - expected
-    at_stake: uint256 = fixed_point.magnitude(at_index)
-    at_stake += fixed_point.magnitude(self.cash_of(record))
-    explained: int256 = 0
-    spent_until: uint256 = 0
-    explained, spent_until = self._explained(abs(change), at_stake, sight.noted_at)
-    sight.sound = explained == abs(change)
-    sight.short = change < 0 and not sight.sound
-    if change > 0:
-        sight.value -= change - explained
-        sight.noted_at = spent_until
-    sight.sound = sight.sound and not sight.lost
+    at_stake: int256 = abs(at_index) + abs(self.cash_of(record))
+    a_day: uint256 = fixed_point.mul_div_up(convert(at_stake, uint256), GAIN_BPS, BPS)
+    credit: int256 = convert(
+        fixed_point.mul_div_up(a_day, block.timestamp - sight.noted_at, DAY), int256
+    )
+    sight.short = change < -credit
+    sight.sound = not sight.lost and abs(change) <= credit
+    counted: int256 = min(change, credit)
+    sight.value += counted - change
+    if counted > 0:
+        spent: uint256 = fixed_point.mul_div_up(convert(counted, uint256), DAY, a_day)
+        sight.noted_at = min(sight.noted_at + spent, block.timestamp)
     return sight
-
-
-@internal
-@view
-def _explained(change: int256, at_stake: uint256, start: uint256) -> (int256, uint256):
-    """
-    @return How much of a change the credit explains, and where the credit starts when that is spent.
-    """
-    a_day: uint256 = fixed_point.mul_div_up(at_stake, GAIN_BPS, BPS)
-    most: uint256 = fixed_point.mul_div_up(a_day, block.timestamp - start, DAY)
-    counted: uint256 = min(convert(change, uint256), most)
-    if counted == 0:
-        return 0, start
-    spent: uint256 = fixed_point.mul_div_up(counted, DAY, a_day)
-    return convert(counted, int256), min(start + spent, block.timestamp)
 
 
 @internal

@@ -69,21 +69,18 @@ def sight(
     if lost:
         at_index = max(at_index, div_floor(left.exposure * seen_wad, price_divisor))
     change = value - at_index - left.cash
-    explained, spent_until = _explained(abs(change), at_stake, start, at)
-    sound = explained == abs(change)
-    if change <= 0:
-        return Sight(margin, value, start, lost, not sound, sound and not lost)
-    believed = value - change + explained
-    return Sight(margin, believed, spent_until, lost, False, sound and not lost)
-
-
-def _explained(change: int, at_stake: int, start: int, at: int) -> tuple[int, int]:
-    """Return how much of a change the credit explains, and where it starts when that is spent."""
     a_day = mul_div_up(at_stake, GAIN_BPS, BPS)
-    explained = min(change, mul_div_up(a_day, at - start, DAY_SECS))
-    if explained == 0:
-        return 0, start
-    return explained, min(start + mul_div_up(explained, DAY_SECS, a_day), at)
+    credit = mul_div_up(a_day, at - start, DAY_SECS)
+    counted = min(change, credit)
+    spent = mul_div_up(counted, DAY_SECS, a_day) if counted > 0 else 0
+    return Sight(
+        margin=margin,
+        value=value + counted - change,
+        noted_at=min(start + spent, at),
+        lost=lost,
+        short=change < -credit,
+        sound=not lost and abs(change) <= credit,
+    )
 
 
 def _checked(left: Left) -> Left:
