@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from keeper.simulation.reference.hedge_vault import HedgeVault
-from keeper.simulation.reference.reverted import require
+from keeper.simulation.reference.reverted import require, require_word
 from keeper.units import BPS, DAY_SECS, mul_div_down, mul_div_up, positive_part
 
 VIRTUAL_SHARES: Final = 10**3
@@ -113,6 +113,7 @@ class ExitInKind:
         require(number < len(self.rounds), "exit: round is not settled")
         left = self.rounds[number]
         require(claims <= left.claims, "claims: not enough claims")
+        require_word(claims * left.shares)
         shares = mul_div_down(claims, left.shares, left.claims)
         require(shares != 0, "exit: claims are worth nothing")
         self.rounds[number] = Round(left.claims - claims, left.shares - shares)
