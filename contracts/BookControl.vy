@@ -126,12 +126,10 @@ def apart(price_wad: uint256) -> IBookControl.Apart:
     apart: IBookControl.Apart = IBookControl.Apart(
         idle_quote=ledger.idle_quote(), venues_value=0, answers=True
     )
-    value: int256 = 0
     for i: uint256 in range(ledger.venue_count(), bound=MAX_VENUES):
         sight: ledger.Sight = ledger.sight(i, ledger.records[i], price_wad)
-        value += sight.value
+        apart.venues_value += fixed_point.positive_part(sight.value)
         apart.answers = apart.answers and sight.noted_at != 0
-    apart.venues_value = fixed_point.positive_part(value)
     return apart
 
 

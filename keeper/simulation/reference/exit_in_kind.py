@@ -71,10 +71,9 @@ class ExitInKind:
         full = self.supply - self.hollow
         rest = full - shares
         require(rest == 0 or rest >= self.min_supply, "vault: supply under minimum")
-        assets, quote = (
-            mul_div_down(idle, shares, full + VIRTUAL_SHARES)
-            for idle in (self.vault.idle_assets, self.vault.idle_quote)
-        )
+        there = self.vault.idle_assets, self.vault.idle_quote
+        require_word(max(there) * shares)
+        assets, quote = (mul_div_down(idle, shares, full + VIRTUAL_SHARES) for idle in there)
         self.vault.idle_assets -= assets
         self.vault.idle_quote -= quote
         self.hollow += shares
@@ -99,7 +98,7 @@ class ExitInKind:
         if self.supply == self.hollow:
             return Settlement(self.hollow, 0)
         idle = mul_div_down(vault.idle_assets, price_wad, vault.price_divisor) + vault.idle_quote
-        venues = positive_part(sum(vault.position(price_wad, at=at).values))
+        venues = sum(map(positive_part, vault.position(price_wad, at=at).values))
         full = self.supply - self.hollow + VIRTUAL_SHARES
         part = mul_div_down(self.hollow, venues, self.supply + VIRTUAL_SHARES)
         taken = mul_div_up(self.hollow, idle, full)

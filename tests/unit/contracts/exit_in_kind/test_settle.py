@@ -59,7 +59,7 @@ def leave(world, account):
 def settled(world, hollow, supply, bps=90):
     """Return full shares and charge, recomputed: idle I, venues V, both in quote."""
     idle = world.value(world.vault.idle_assets()) + world.state()["idle_quote"]
-    venues = sum(world.book.sight(i, world.price()).value for i in range(2))
+    venues = sum(max(world.book.sight(i, world.price()).value, 0) for i in range(3))
     part = hollow * venues // (supply + VIRTUAL)
     full = supply - hollow + VIRTUAL
     taken = -(-hollow * idle // full)
@@ -180,6 +180,20 @@ def test_settle__exit_and_price_back__brings_what_an_ordinary_exit_does(world, p
     got = world.exit.redeem(0, shares, me, sender=me)
     in_kind = assets + world.vault.redeem(got, me, me, sender=me)
     assert 0 <= in_kind - ordinary <= assets * 90**2 // BPS**2 + 1_000
+
+
+def test_settle__one_venue_owes_more_than_it_has__does_not_count_against_the_other(world, people):
+    """As in the value of a share, where no venue counts as less than nothing."""
+    liar = add_settable_venue(world, 0)
+    liar.set_faults(BPS, BPS, -world.quotes(10**6), 0)
+    hollow, _ = leave(world, people[0])
+    supply = world.vault.totalSupply()
+    world.set_price(1_000)
+    expected, _ = settled(world, hollow, supply)
+    assert world.exit.settle() is True
+    said = event(world.exit, "ExitsSettled")
+    assert said.venues_value == world.quotes(20_000)
+    assert said.shares == expected > 0
 
 
 def test_settle__silent_venue__waits_and_then_goes_on_without(world, people, venue):
