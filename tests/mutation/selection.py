@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""Which tests may notice a fault: those that ran its line when `tests.coverage` looked on."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from tests.coverage.recorder import ROOT, file_of
+
+A_REASON = 4  # tests that name a reason
+A_FILE = 12  # tests of one file, the quickest
+LAYERS = ("unit", "incidents", "property", "stateful")
+
+
+class Selection:
+    """Tests by line, in the order in which they are to be tried."""
+
+    def __init__(self, records: Path) -> None:
+        self.tests: dict[tuple[str, int], set[str]] = defaultdict(set)
+        self.seconds: dict[str, float] = {}
+        for path in sorted(records.glob("*.json")):
+            record = json.loads(path.read_text())
+            self.seconds |= record["seconds"]
+            for context, lines in record["lines"].items():
+                for file, line in lines:
+                    self.tests[file, line].add(context)
+
+    def of(self, lines: Iterable[tuple[str, int]], budget: float, reason: str = "") -> list[str]:
+        """
+        Return tests that ran one of the statements, cheap and near ones first.
+
+        They take `budget` seconds together, as measured while they were recorded. Those that name
+        the reason of a refusal come before them, whatever they take.
+
+        A file whose fixtures ran it counts as a whole, after those that ran it themselves.
+        """
+        lines = list(lines)
+        by_file: dict[str, list[str]] = defaultdict(list)
+        fixtures: set[str] = set()
+        for context in set().union(*(self.tests[line] for line in lines)):
+            if file_of(context) == context:
+                fixtures.add(context)
+            else:
+                by_file[file_of(context)].append(context)
+        for test_file in fixtures - by_file.keys():
+            by_file[test_file] = [n for n in self.seconds if file_of(n) == test_file]
+        piles = []
+        for test_file, tests in by_file.items():
+            chosen = sorted(tests, key=self._cost)[:A_FILE]
+            distance = self._distance(test_file, lines[0][0]), sum(map(self._cost, chosen))
+            piles.append((distance, chosen))
+        named = [test for tests in by_file.values() for test in tests if names(test, reason)]
+        first = sorted(named, key=self._cost)[:A_REASON]
+        picked = [*first]
+        for _, chosen in sorted(piles):
+            for test in (test for test in chosen if test not in first):
+                budget -= self._cost(test)
+                if budget > 0 or not picked:
+                    picked.append(test)
+        return picked
+
+    def _cost(self, test: str) -> float:
+        return self.seconds.get(test, 1.0)
+
+    @staticmethod
+    def _distance(test_file: str, file: str) -> tuple[int, int]:
+        layer = next((n for n, name in enumerate(LAYERS) if f"tests/{name}/" in test_file), 9)
+        near = Path(file).stem.lower() in test_file.replace("_", "")
+        return layer, not near
+
+
+def names(test: str, reason: str) -> bool:
+    """Tell whether a test, its parameters or what it says, has a reason in it."""
+    if not reason:
+        return False
+    function = test.rsplit("::", maxsplit=1)[-1].split("[", maxsplit=1)[0]
+    return reason in test or reason in _functions(file_of(test)).get(function, "")
+
+
+@lru_cache
+def _functions(test_file: str) -> dict[str, str]:
+    source = (ROOT / test_file).read_text()
+    nodes = ast.walk(ast.parse(source))
+    return {
+        node.name: ast.get_source_segment(source, node) or ""
+        for node in nodes
+        if isinstance(node, ast.FunctionDef)
+    }

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""
+Runs tests against one mutant after the other, in a copy of the tree that it is started in.
+
+It compiles everything once and then forks for each mutant, so that a mutant costs the compilation
+of what it changes and the tests themselves. Requests and answers are lines of JSON; what tests
+print goes to the standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import boa
+import pytest
+from hypothesis import Phase, settings
+from vyper.ir import compile_ir
+
+ROOT = Path.cwd()
+CONTRACTS = ROOT / "contracts"
+OPTIONS = (
+    *("-q", "-x", "-p", "no:cacheprovider", "--no-header", "--tb=short"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # titanoboa is here before pytest
+)
+
+
+class Killer:
+    """Notes the first test that fails, and how."""
+
+    def __init__(self) -> None:
+        self.test = ""
+        self.message = ""
+        self.passed = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and not self.test:
+            self.test = report.nodeid
+            self.message = str(getattr(report.longrepr, "reprcrash", ""))[-200:]
+        self.passed += report.when == "call" and report.passed
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            raise RuntimeError(f"not collected: {report.nodeid}: {report.longrepr}")
+
+
+class Compiled:
+    """Contracts by path, compiled before the first mutant; `boa.load_partial` asks here."""
+
+    def __init__(self) -> None:
+        self.load = boa.load_partial
+        self.deployers: dict[Path, Any] = {}
+        boa.load_partial = lambda path, **_: self.deployers[Path(path).resolve()]
+
+    def warm(self) -> None:
+        for path in [*CONTRACTS.glob("*.vy"), *CONTRACTS.glob("testing/*.vy")]:
+            if path.stem != "token_ledger":
+                self.deployers[path] = self.compile(path)
+
+    def compile(self, path: Path) -> Any:
+        deployer = self.load(str(path))
+        compiled = deployer.compiler_data
+        _ = compiled.bytecode, compiled.bytecode_runtime
+        if not hasattr(compiled, "source_map"):  # titanoboa adds it on the way to its cache
+            compiled.source_map = boa.interpret._compute_source_map(compiled)
+        return deployer
+
+    def changed(self, paths: list[Path]) -> bool:
+        """Compile anew; say whether any code differs. Reverts nothing: this is a fork's copy."""
+        boa.interpret.disable_cache()
+        differs = False
+        for path in paths:
+            before = code_of(self.deployers[path])
+            self.deployers[path] = self.compile(path)
+            differs |= code_of(self.deployers[path]) != before
+        return differs
+
+
+def code_of(deployer: Any) -> bytes:
+    """Return the code that deploys a contract, without the hash of its sources at the end."""
+    return bytes(compile_ir.assembly_to_evm(deployer.compiler_data.assembly)[0])
+
+
+def run(compiled: Compiled, request: dict[str, Any]) -> dict[str, Any]:
+    """Return how a mutant fared; the tree holds it already."""
+    try:
+        differs = compiled.changed([ROOT / path for path in request["compiled"]])
+    except Exception as refused:  # noqa: BLE001  the compiler raises many
+        return {"outcome": "not compiled", "message": str(refused)[:200]}
+    if not differs:
+        return {"outcome": "same code"}
+    if not request["tests"]:
+        return {"outcome": "survived", "message": "no test runs it"}
+    killer = Killer()
+    code = pytest.main([*OPTIONS, *request["tests"]], plugins=[killer])
+    if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        return {"outcome": "broken", "message": f"pytest ended with {code}"}
+    return {
+        "outcome": "killed" if killer.test else "survived",
+        "by": killer.test,
+        "message": killer.message,
+        "passed": killer.passed,
+    }
+
+
+def judge(compiled: Compiled, request: dict[str, Any]) -> dict[str, Any]:
+    """Put the mutant into the tree, run a child on it, and put the source back."""
+    path = ROOT / request["file"]
+    source = path.read_text()
+    path.write_text(request["source"])
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.setsid()
+        os.close(reader)
+        signal.alarm(request["timeout"])
+        answer = run(compiled, request)
+        os.write(writer, json.dumps(answer).encode())
+        os._exit(0)
+    try:
+        os.close(writer)
+        with os.fdopen(reader, "rb") as pipe:
+            said = pipe.read()
+        os.waitpid(child, 0)
+    finally:
+        path.write_text(source)
+    return json.loads(said) if said else {"outcome": "timed out"}
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    settings.register_profile(
+        "mutation",
+        deadline=None,
+        derandomize=True,
+        database=None,
+        max_examples=25,
+        stateful_step_count=25,
+        phases=[Phase.explicit, Phase.generate],  # no shrinking
+    )
+    os.environ["HYPOTHESIS_PROFILE"] = "mutation"
+    from tests import market_world  # sets the compiler's search path
+
+    compiled = Compiled()
+    compiled.warm()
+    warm_up = [name for name in sys.argv[1:] if pytest.main([*OPTIONS, name])]
+    print(json.dumps({"failed": warm_up}), file=answers, flush=True)
+    market_world.deployer.cache_clear()
+    for line in sys.stdin:
+        print(json.dumps(judge(compiled, json.loads(line))), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
