@@ -31,11 +31,20 @@ WITHOUT_CODE = (vyper_ast.Pass, vyper_ast.Break, vyper_ast.Continue)
 
 @dataclass(frozen=True)
 class Branch:
-    """An ``if``: its first line, the last one of its condition, and the lines of its body."""
+    """
+    An ``if``: the lines of its body, where the other way goes on, and whether the body is silent.
 
-    line: int
-    condition_end: int
+    A body that only jumps has no line of its own in the compiler's map: any line but that of the
+    other way says that it ran.
+    """
+
     body: range
+    otherwise: int
+    silent: bool
+
+    def went(self, line: int | None) -> bool:
+        """Tell which way it was from the line that ran next in its function, if one did."""
+        return line in self.body or (self.silent and line != self.otherwise)
 
 
 @dataclass(frozen=True)
@@ -70,16 +79,42 @@ def contract_source(path: Path) -> ContractSource:
                 continue
             for line in range(node.lineno, node.end_lineno + 1):
                 statement_at[line] = node.lineno
-            if not isinstance(node, WITHOUT_CODE):
+            if not isinstance(node, WITHOUT_CODE) and not _is_bare_return(node):
                 statements.add(node.lineno)
             if isinstance(node, vyper_ast.If):
                 body = range(node.body[0].lineno, node.body[-1].end_lineno + 1)
-                branches[node.lineno] = Branch(node.lineno, node.test.end_lineno, body)
+                branches[node.lineno] = Branch(body, _otherwise(node), _is_silent(node.body[0]))
     return ContractSource(frozenset(statements), statement_at, function_at, branches)
 
 
 def _is_loop_variable(node: Any) -> bool:
     return node is getattr(node.get_ancestor(), "target", None)
+
+
+def _is_silent(node: Any) -> bool:
+    if isinstance(node, vyper_ast.Return):
+        value = node.value
+        parts = value.elements if isinstance(value, vyper_ast.Tuple) else [value]
+        return all(part is None or isinstance(part, vyper_ast.Constant) for part in parts)
+    return isinstance(node, WITHOUT_CODE)
+
+
+def _is_bare_return(node: Any) -> bool:
+    return isinstance(node, vyper_ast.Return) and node.value is None
+
+
+def _otherwise(node: Any) -> int:
+    """Return the line that runs when a condition is false: of the loop or function at their end."""
+    if node.orelse:
+        return int(node.orelse[0].lineno)
+    while True:
+        above = node.get_ancestor()
+        for block in (above.body, getattr(above, "orelse", [])):
+            if node in block and node is not block[-1]:
+                return int(block[block.index(node) + 1].lineno)
+        if not isinstance(above, vyper_ast.If):
+            return int(above.lineno)
+        node = above
 
 
 def _first_line(function: Any) -> int:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -47,11 +47,15 @@ class Recorder:
         address = computation.msg.code_address
         contract = deployed if not address else Env.get_singleton().lookup_contract(address)
         if hasattr(contract, "compiler_data"):
-            self._follow(computation.code._trace, points_of(contract, runtime=bool(address)))
+            points = points_of(contract, runtime=bool(address))
+            left = self._follow(computation.code._trace, points)
+            if not computation.is_error:
+                self._note(left.items(), None)
         for child in computation.children:
             self.observe(child)
 
-    def _follow(self, trace: list[int], points: Points) -> None:
+    def _follow(self, trace: list[int], points: Points) -> dict[tuple[str, int], int]:
+        """Return the conditions, by function, after which nothing of the function ran."""
         lines = self.lines[self.context]
         waiting: dict[tuple[str, int], int] = {}  # function to the condition last seen in it
         last = None
@@ -66,9 +70,15 @@ class Recorder:
             function = file, source.function_at.get(line, 0)
             condition = waiting.pop(function, None)
             if condition is not None and line != condition:
-                self.outcomes.add((file, condition, line in source.branches[condition].body))
+                self._note([(function, condition)], line)
             if line in source.branches:
                 waiting[function] = line
+        return waiting
+
+    def _note(self, left: Iterable[tuple[tuple[str, int], int]], line: int | None) -> None:
+        for (file, _), condition in left:
+            way = source_of(file).branches[condition].went(line)
+            self.outcomes.add((file, condition, way))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:

@@ -68,10 +68,10 @@ class Selection:
         return self.seconds.get(test, 1.0)
 
     @staticmethod
-    def _distance(test_file: str, file: str) -> tuple[int, int]:
+    def _distance(test_file: str, file: str) -> tuple[bool, int]:
         layer = next((n for n, name in enumerate(LAYERS) if f"tests/{name}/" in test_file), 9)
         near = Path(file).stem.lower() in test_file.replace("_", "")
-        return layer, not near
+        return not near, layer
 
 
 def names(test: str, reason: str) -> bool:

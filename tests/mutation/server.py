@@ -13,12 +13,15 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import boa
 import pytest
 from hypothesis import Phase, settings
+from vyper.exceptions import VyperException
 from vyper.ir import compile_ir
 
 ROOT = Path.cwd()
@@ -54,30 +57,40 @@ class Compiled:
     def __init__(self) -> None:
         self.load = boa.load_partial
         self.deployers: dict[Path, Any] = {}
-        boa.load_partial = lambda path, **_: self.deployers[Path(path).resolve()]
+        self.stale: set[Path] = set()
+        self.differs = False
+        self.refusal = ""
+        boa.load_partial = lambda path, **_: self.of(Path(path).resolve())
+        boa.loads = partial(self._watched, boa.loads)
 
     def warm(self) -> None:
         for path in [*CONTRACTS.glob("*.vy"), *CONTRACTS.glob("testing/*.vy")]:
             if path.stem != "token_ledger":
-                self.deployers[path] = self.compile(path)
+                self.deployers[path] = self._compile(path)
 
-    def compile(self, path: Path) -> Any:
+    def of(self, path: Path) -> Any:
+        """Return a contract, anew when a mutant changed it; only a child comes to that."""
+        if path in self.stale:
+            before = code_of(self.deployers[path])
+            self.deployers[path] = self._watched(self._compile, path)
+            self.stale.remove(path)
+            self.differs |= code_of(self.deployers[path]) != before
+        return self.deployers[path]
+
+    def _watched(self, compiles: Callable[..., Any], *source: Any, **options: Any) -> Any:
+        try:
+            return compiles(*source, **options)
+        except VyperException as refused:
+            self.refusal = str(refused)[:200]
+            raise
+
+    def _compile(self, path: Path) -> Any:
         deployer = self.load(str(path))
         compiled = deployer.compiler_data
         _ = compiled.bytecode, compiled.bytecode_runtime
         if not hasattr(compiled, "source_map"):  # titanoboa adds it on the way to its cache
             compiled.source_map = boa.interpret._compute_source_map(compiled)
         return deployer
-
-    def changed(self, paths: list[Path]) -> bool:
-        """Compile anew; say whether any code differs. Reverts nothing: this is a fork's copy."""
-        boa.interpret.disable_cache()
-        differs = False
-        for path in paths:
-            before = code_of(self.deployers[path])
-            self.deployers[path] = self.compile(path)
-            differs |= code_of(self.deployers[path]) != before
-        return differs
 
 
 def code_of(deployer: Any) -> bytes:
@@ -87,18 +100,24 @@ def code_of(deployer: Any) -> bytes:
 
 def run(compiled: Compiled, request: dict[str, Any]) -> dict[str, Any]:
     """Return how a mutant fared; the tree holds it already."""
-    try:
-        differs = compiled.changed([ROOT / path for path in request["compiled"]])
-    except Exception as refused:  # noqa: BLE001  the compiler raises many
-        return {"outcome": "not compiled", "message": str(refused)[:200]}
-    if not differs:
-        return {"outcome": "same code"}
-    if not request["tests"]:
-        return {"outcome": "survived", "message": "no test runs it"}
+    boa.interpret.disable_cache()
+    paths = [ROOT / path for path in request["compiled"]]
+    compiled.stale = set(paths)
     killer = Killer()
-    code = pytest.main([*OPTIONS, *request["tests"]], plugins=[killer])
+    code = pytest.ExitCode.OK
+    if request["tests"]:
+        code = pytest.main([*OPTIONS, *request["tests"]], plugins=[killer])
+    try:
+        if not killer.test:
+            _ = [compiled.of(path) for path in paths]
+    except VyperException:  # what it says is kept
+        code = pytest.ExitCode.TESTS_FAILED
+    if compiled.refusal:
+        return {"outcome": "not compiled", "message": compiled.refusal}
     if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
         return {"outcome": "broken", "message": f"pytest ended with {code}"}
+    if not killer.test and not compiled.differs:
+        return {"outcome": "same code"}
     return {
         "outcome": "killed" if killer.test else "survived",
         "by": killer.test,

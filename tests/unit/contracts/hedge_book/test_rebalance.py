@@ -203,6 +203,15 @@ def test_rebalance__malformed__own_reason(hedged, legs, fields, reason):
         hedged.rebalance(*legs, **fields)
 
 
+def test_rebalance__the_largest_amounts__pass_the_bound_and_are_not_there(hedged):
+    with boa.reverts("vault: not enough idle assets"):
+        hedged.rebalance(Leg(margin_assets=2**112))
+    with boa.reverts("book: not enough idle quote"):
+        hedged.rebalance(Leg(margin_quote=2**112))
+    with boa.reverts("vault: not enough idle assets"):
+        hedged.rebalance(spot_assets=-(2**112))
+
+
 def test_rebalance__same_venue_traded_twice__refused(world):
     with boa.reverts("book: venue traded twice"):
         world.rebalance(
