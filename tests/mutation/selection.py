@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.coverage.recorder import ROOT, file_of
 
 A_REASON = 4  # tests that name a reason
-A_FILE = 12  # tests of one file, the quickest
+A_FILE = 12  # tests of one file, those that run most in a second
 LAYERS = ("unit", "incidents", "property", "stateful")
 
 
@@ -23,16 +23,18 @@ class Selection:
     def __init__(self, records: Path) -> None:
         self.tests: dict[tuple[str, int], set[str]] = defaultdict(set)
         self.seconds: dict[str, float] = {}
+        self.lines: Counter[str] = Counter()  # how many each test ran
         for path in sorted(records.glob("*.json")):
             record = json.loads(path.read_text())
             self.seconds |= record["seconds"]
             for context, lines in record["lines"].items():
+                self.lines[context] = len(lines)
                 for file, line in lines:
                     self.tests[file, line].add(context)
 
     def of(self, lines: Iterable[tuple[str, int]], budget: float, reason: str = "") -> list[str]:
         """
-        Return tests that ran one of the statements, cheap and near ones first.
+        Return tests that ran one of the statements, near and rich ones first.
 
         They take `budget` seconds together, as measured while they were recorded. Those that name
         the reason of a refusal come before them, whatever they take.
@@ -51,7 +53,7 @@ class Selection:
             by_file[test_file] = [n for n in self.seconds if file_of(n) == test_file]
         piles = []
         for test_file, tests in by_file.items():
-            chosen = sorted(tests, key=self._cost)[:A_FILE]
+            chosen = sorted(tests, key=self._dearness)[:A_FILE]
             distance = self._distance(test_file, lines[0][0]), sum(map(self._cost, chosen))
             piles.append((distance, chosen))
         named = [test for tests in by_file.values() for test in tests if names(test, reason)]
@@ -63,6 +65,10 @@ class Selection:
                 if budget > 0 or not picked:
                     picked.append(test)
         return picked
+
+    def _dearness(self, test: str) -> float:
+        """Return seconds for a line: what stops early is quick, and checks little."""
+        return self._cost(test) / (1 + self.lines[test])
 
     def _cost(self, test: str) -> float:
         return self.seconds.get(test, 1.0)
