@@ -199,3 +199,71 @@ def test_most_exit__beside_the_queue__no_more_than_is_liquid(
 def test_most_exit__rest_under_the_minimum__leaves_the_minimum(rules):
     """Of 1,000 shares 995 would leave 5 where 10 are the least: 990 may go."""
     assert rules.most_exit(*parts(), 0, 995, 0) == (76, 990)
+
+
+def test_most_exit__equity_not_positive__nothing(rules):
+    assert rules.most_exit(*parts(quote_value=-450), 0, 500, 0) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "assets", "shares"),
+    [
+        ({}, 76, 980),  # the room; 76 * 2,000 / 155 = 980.6
+        (CHARGED, 76, 967),  # 75 * 2,000 / 155 = 967.7
+        ({"quote_value": -450}, 0, 0),
+        ({"supply": 0}, 76, 76_000),
+        ({"supply": 0, "min_supply": 76_000}, 76, 76_000),
+        ({"supply": 0, "min_supply": 76_001}, 0, 0),  # what may enter is under the minimum
+        (CHARGED | {"gap_share_bps": 0, "gap_floor": 1}, 0, 0),  # the charge takes all of it
+    ],
+)
+def test_most_entry__room__and_what_it_brings(rules, changes, assets, shares):
+    assert rules.most_entry(*parts(**changes)) == (assets, shares)
+
+
+def filled(rules, orders, *, liquid=100, min_shares=10, **changes):
+    total, fills = rules.fills(*parts(**changes), liquid, (min_shares, 0), orders)
+    assert total.assets == sum(fill.assets for fill in fills)
+    assert total.shares == sum(fill.shares for fill in fills)
+    assert total.base_charge == sum(fill.base_charge for fill in fills)
+    return [(fill.shares, fill.assets, fill.base_charge, fill.lapsed) for fill in fills]
+
+
+def test_fills__one_after_the_other__each_at_what_the_last_left(rules):
+    """500 * 154 / 2,000 = 38.5, then 400 * 116 / 1,500 = 30.9."""
+    orders = [(500, 0, False), (400, 0, False)]
+    assert filled(rules, orders) == [(500, 38, 0, False), (400, 30, 0, False)]
+
+
+def test_fills__base_charge__only_where_it_is_not_free(rules):
+    """37 paid and 1 kept leave 116 for 500; free of charge 200 * 117 / 1,500 = 15.6."""
+    orders = [(500, 0, False), (200, 0, True)]
+    assert filled(rules, orders, **CHARGED) == [(500, 37, 1, False), (200, 15, 0, False)]
+
+
+def test_fills__too_little_is_liquid__a_part_and_those_behind_wait(rules):
+    """20 * 2,000 / 154 = 259.7 shares, worth 19.9."""
+    orders = [(500, 0, False), (20, 0, False)]
+    assert filled(rules, orders, liquid=20) == [(259, 19, 0, False)]
+    assert filled(rules, orders, liquid=20, min_shares=259) == [(259, 19, 0, False)]
+    assert filled(rules, orders, liquid=20, min_shares=260) == []
+    assert filled(rules, orders, liquid=38) == [(500, 38, 0, False)]
+    assert filled(rules, orders, liquid=0, min_shares=0) == []
+
+
+def test_fills__worth_less_than_its_minimum__lapses_and_the_next_is_served(rules):
+    """The first is worth 38; what lapses changes nothing for the second, 30.8."""
+    orders = [(500, 39, False), (400, 30, False)]
+    assert filled(rules, orders) == [(0, 0, 0, True), (400, 30, 0, False)]
+    assert filled(rules, [(500, 38, False)]) == [(500, 38, 0, False)]
+    assert filled(rules, [(12, 0, False)]) == [(0, 0, 0, True)]  # worth 0.9
+
+
+def test_fills__rest_under_the_minimum__leaves_the_minimum(rules):
+    assert filled(rules, [(995, 0, False)]) == [(990, 76, 0, False)]
+    assert filled(rules, [(1_000, 0, False)], **CHARGED) == [(1_000, 77, 0, False)]
+
+
+def test_fills__equity_not_positive__refused(rules):
+    with boa.reverts("vault: equity not positive"):
+        filled(rules, [(500, 0, False)], quote_value=-450)
