@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.mutation.campaign import carry_out, sample
+from tests.mutation.campaign import Campaign, sample
 from tests.mutation.report import explanations, report
 
 
@@ -24,7 +24,8 @@ def main() -> int:
     chosen = options.parse_args()
     mutants = [mutant for mutant in sample(chosen.seed) if chosen.file in mutant.file]
     results = []
-    for result in carry_out(mutants, chosen.count, chosen.budget, chosen.timeout):
+    campaign = Campaign(chosen.budget, chosen.timeout)
+    for result in campaign.carry_out(mutants, chosen.count):
         results.append(result)
         mutant = result.mutant
         print(

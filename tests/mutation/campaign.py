@@ -187,6 +187,11 @@ class Results:
         result = self.by_key.get(mutant.key)
         return result if result and result.holds(self.sources, _contents(tests)) else None
 
+    def survived(self, mutant: Mutant) -> bool:
+        """Tell whether the same source survived some tests."""
+        result = self.by_key.get(mutant.key)
+        return result is not None and result.holds(self.sources, result.tests)
+
     def add(self, mutant: Mutant, tests: list[str], answer: dict[str, Any]) -> Result:
         result = Result(mutant, self.sources, _contents(tests), **answer)
         self.by_key[mutant.key] = result
@@ -200,23 +205,48 @@ def _contents(tests: list[str]) -> str:
     return digest(*sorted({file_of(test) for test in tests}))
 
 
-def carry_out(
-    mutants: Iterable[Mutant], count: int, budget: float, timeout: int
-) -> Iterator[Result]:
-    """Try mutants until `count` were killed or survived; results of earlier runs count."""
-    results = Results()
-    selection = Selection(RECORDS)
-    server: Server | None = None
-    counted = 0
-    for mutant in mutants:
-        if counted >= count:
-            break
-        tests = selection.of(statements_of(mutant), budget, reason_of(mutant))
-        result = results.of(mutant, tests)
-        if result is None:
-            server = server or Server()
-            result = results.add(mutant, tests, server.judge(mutant, tests, timeout))
-        counted += result.outcome in COUNTED
-        yield result
-    if server is not None:
-        server.stop()
+class Campaign:
+    """Tries mutants with the tests that ran their lines; the server starts when it is needed."""
+
+    def __init__(self, budget: float, timeout: int) -> None:
+        self.results = Results()
+        self.selection = Selection(RECORDS)
+        self.budget = budget
+        self.timeout = timeout
+        self.server: Server | None = None
+
+    def carry_out(self, mutants: Iterable[Mutant], count: int) -> Iterator[Result]:
+        """
+        Try mutants until `count` were killed or survived; results of earlier runs count.
+
+        What survived other tests than those of now is tried again, after all that is new.
+        """
+        again: list[Mutant] = []
+        counted = 0
+        for mutant in mutants:
+            if counted >= count:
+                break
+            if self.known(mutant) is None and self.results.survived(mutant):
+                again.append(mutant)
+                counted += 1
+                continue
+            result = self.judged(mutant)
+            counted += result.outcome in COUNTED
+            yield result
+        yield from map(self.judged, again)
+        if self.server is not None:
+            self.server.stop()
+
+    def known(self, mutant: Mutant) -> Result | None:
+        return self.results.of(mutant, self._tests(mutant))
+
+    def judged(self, mutant: Mutant) -> Result:
+        result = self.known(mutant)
+        if result is not None:
+            return result
+        self.server = self.server or Server()
+        tests = self._tests(mutant)
+        return self.results.add(mutant, tests, self.server.judge(mutant, tests, self.timeout))
+
+    def _tests(self, mutant: Mutant) -> list[str]:
+        return self.selection.of(statements_of(mutant), self.budget, reason_of(mutant))

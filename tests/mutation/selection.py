@@ -14,6 +14,9 @@ from tests.coverage.recorder import ROOT, file_of
 
 A_REASON = 4  # tests that name a reason
 A_FILE = 12  # tests of one file, those that run most in a second
+HOMES = dict.fromkeys(  # where the tests of parts are, which have no folder of their own
+    ("BookControl", "HedgeGuard", "book_ledger", "limits", "pause"), "hedge_book"
+)
 LAYERS = ("unit", "incidents", "property", "stateful")
 
 
@@ -57,7 +60,8 @@ class Selection:
             distance = self._distance(test_file, lines[0][0]), sum(map(self._cost, chosen))
             piles.append((distance, chosen))
         named = [test for tests in by_file.values() for test in tests if names(test, reason)]
-        first = sorted(named, key=self._cost)[:A_REASON]
+        new = [test for test_file in by_file for test in self._new(test_file, lines[0][0])]
+        first = [*new, *sorted(named, key=self._cost)[:A_REASON]]
         picked = [*first]
         for _, chosen in sorted(piles):
             for test in (test for test in chosen if test not in first):
@@ -65,6 +69,14 @@ class Selection:
                 if budget > 0 or not picked:
                     picked.append(test)
         return picked
+
+    def _new(self, test_file: str, file: str) -> list[str]:
+        """Return tests of a near file that were not there when it was recorded."""
+        if self._distance(test_file, file)[0]:
+            return []
+        known = {test.split("::")[-1].split("[")[0] for test in self.seconds}
+        tests = (name for name in _functions(test_file) if name.startswith("test_"))
+        return [f"{test_file}::{name}" for name in tests if name not in known]
 
     def _dearness(self, test: str) -> float:
         """Return seconds for a line: what stops early is quick, and checks little."""
@@ -76,7 +88,8 @@ class Selection:
     @staticmethod
     def _distance(test_file: str, file: str) -> tuple[bool, int]:
         layer = next((n for n, name in enumerate(LAYERS) if f"tests/{name}/" in test_file), 9)
-        near = Path(file).stem.lower() in test_file.replace("_", "")
+        stem = Path(file).stem
+        near = HOMES.get(stem, stem).replace("_", "").lower() in test_file.replace("_", "")
         return not near, layer
 
 

@@ -119,6 +119,17 @@ def test_gain__noted_again_and_again__one_credit(world, second):
     assert value(world) == pytest.approx(VALUE + CREDIT + at_stake / 100, abs=1e-6)
 
 
+def test_gain__half_of_the_credit_noted__the_other_half_is_left(world, second):
+    claims(world, second, CREDIT // 2)
+    world.book.flag()
+    claims(world, second, CREDIT)
+    assert seen(world).sound
+    assert value(world) == VALUE + CREDIT
+    claims(world, second, CREDIT + 20)
+    assert not seen(world).sound
+    assert value(world) == pytest.approx(VALUE + CREDIT + 2, abs=0.1)  # half a day of 804
+
+
 def test_gain__a_plan_touches_the_venue__no_more_believed_than_before(world, second):
     claims(world, second, 10**6)
     world.rebalance(Leg(margin_assets=world.assets(1), venue=second.address))
