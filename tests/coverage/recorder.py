@@ -145,12 +145,21 @@ def deployment_map(compiled: Any) -> dict[str, Any]:
 def located(nodes: dict[int, Any]) -> Iterator[tuple[int, tuple[str, int]]]:
     interned: dict[tuple[str, int], tuple[str, int]] = {}
     for counter, node in nodes.items():
-        path = Path(node.module_node.resolved_path)
-        if not path.is_relative_to(CONTRACTS):
+        file = own_file(node.module_node.resolved_path)
+        if not file:
             continue
-        file = path.relative_to(ROOT).as_posix()
         point = file, source_of(file).statement_at.get(node.lineno, node.lineno)
         yield counter, interned.setdefault(point, point)
+
+
+def own_file(path: str) -> str:
+    """
+    Return a contract's path from the root, or nothing for a library's.
+
+    What titanoboa has in its cache, a test's own source above all, may be of another checkout.
+    """
+    _, found, name = Path(path).as_posix().rpartition("/contracts/")
+    return f"contracts/{name}" if found and (CONTRACTS / name).is_file() else ""
 
 
 def pytest_configure(config: pytest.Config) -> None:
