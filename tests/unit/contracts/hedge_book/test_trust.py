@@ -371,6 +371,47 @@ def test_margin__more_than_any_market_has__is_no_answer(world, second):
     assert seen(world).lost
 
 
+TELLER = """
+said: int256[7]
+
+@external
+def say(words: int256[7]):
+    self.said = words
+
+@external
+@view
+def margin(account: address, price_wad: uint256) -> int256[7]:
+    return self.said
+"""
+ASSETS, QUOTE, DELTA, PROFIT, EQUITY, INITIAL, MAINTENANCE = range(7)
+
+
+@pytest.mark.parametrize(
+    ("word", "said", "answers"),
+    [
+        (ASSETS, 2**111 - 1, True),
+        (ASSETS, 2**255 - 1, False),
+        (QUOTE, 2**255 - 1, False),
+        (QUOTE, -(2**255), False),
+        (DELTA, -(2**255), False),
+        (PROFIT, 2**255 - 1, False),
+        (EQUITY, 2**112 - 1, True),
+        (EQUITY, 2**112, False),
+        (EQUITY, -(2**112), True),
+        (EQUITY, -(2**112) - 1, False),
+        (INITIAL, 2**112 - 1, True),
+        (INITIAL, 2**112, False),
+        (MAINTENANCE, 2**112 - 1, True),
+        (MAINTENANCE, 2**112, False),
+    ],
+)
+def test_margin__a_single_word_over_its_bound__is_no_answer(world, word, said, answers):
+    teller = boa.loads(TELLER)
+    world.book.add_venue(teller.address, 100)
+    teller.say([said if n == word else 0 for n in range(7)])
+    assert seen(world, 2).answers == answers
+
+
 @pytest.mark.parametrize("held", [(2**111, 0, 0, 0), (0, 2**103, 0, 0), (0, -(2**103), 0, 0)])
 def test_margin__more_than_can_be_noted__stops_neither_flag_nor_plans(world, second, held):
     """Otherwise a liar would let every plan fail that has to note a lost hedge, and `flag`."""
