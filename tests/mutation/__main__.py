@@ -21,11 +21,13 @@ def main() -> int:
     options.add_argument("--budget", type=float, default=60, help="seconds of tests for a mutant")
     options.add_argument("--timeout", type=int, default=300, help="seconds until it is given up")
     options.add_argument("--file", default="", help="only mutants of files whose name has this")
+    options.add_argument("--report", action="store_true", help="try nothing")
     chosen = options.parse_args()
     mutants = [mutant for mutant in sample(chosen.seed) if chosen.file in mutant.file]
     results = []
     campaign = Campaign(chosen.budget, chosen.timeout)
-    for result in campaign.carry_out(mutants, chosen.count):
+    tried = campaign.stored(mutants) if chosen.report else campaign.carry_out(mutants, chosen.count)
+    for result in tried:
         results.append(result)
         mutant = result.mutant
         print(

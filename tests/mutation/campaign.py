@@ -237,6 +237,13 @@ class Campaign:
         if self.server is not None:
             self.server.stop()
 
+    def stored(self, mutants: Iterable[Mutant]) -> Iterator[Result]:
+        """Return what earlier runs found for the sources of now, under whatever tests."""
+        for mutant in mutants:
+            result = self.results.by_key.get(mutant.key)
+            if result is not None and result.sources == self.results.sources:
+                yield result
+
     def known(self, mutant: Mutant) -> Result | None:
         return self.results.of(mutant, self._tests(mutant))
 

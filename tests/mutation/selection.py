@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from pathlib import Path
 from tests.coverage.recorder import ROOT, file_of
 
 A_REASON = 4  # tests that name a reason
-A_FILE = 12  # tests of one file, those that run most in a second
+A_FILE = 3  # of the budget is the most that one file takes: a third
 HOMES = dict.fromkeys(  # where the tests of parts are, which have no folder of their own
     ("BookControl", "HedgeGuard", "book_ledger", "limits", "pause"), "hedge_book"
 )
@@ -56,7 +57,7 @@ class Selection:
             by_file[test_file] = [n for n in self.seconds if file_of(n) == test_file]
         piles = []
         for test_file, tests in by_file.items():
-            chosen = sorted(tests, key=self._dearness)[:A_FILE]
+            chosen = self._within(budget / A_FILE, sorted(tests, key=self._dearness))
             distance = self._distance(test_file, lines[0][0]), sum(map(self._cost, chosen))
             piles.append((distance, chosen))
         named = [test for tests in by_file.values() for test in tests if names(test, reason)]
@@ -69,6 +70,13 @@ class Selection:
                 if budget > 0 or not picked:
                     picked.append(test)
         return picked
+
+    def _within(self, seconds: float, tests: list[str]) -> list[str]:
+        """Return the first tests as far as the time goes, one at the least."""
+        used = itertools.accumulate(map(self._cost, tests))
+        return tests[:1] + [
+            test for test, at in list(zip(tests, used, strict=True))[1:] if at <= seconds
+        ]
 
     def _new(self, test_file: str, file: str) -> list[str]:
         """Return tests of a near file that were not there when it was recorded."""
