@@ -32,19 +32,19 @@ WITHOUT_CODE = (vyper_ast.Pass, vyper_ast.Break, vyper_ast.Continue)
 @dataclass(frozen=True)
 class Branch:
     """
-    An ``if``: the lines of its body, where the other way goes on, and whether the body is silent.
+    An ``if``: the lines of its body and of the other way, and whether the body is silent.
 
     A body that only jumps has no line of its own in the compiler's map: any line but that of the
     other way says that it ran.
     """
 
     body: range
-    otherwise: int
+    otherwise: range
     silent: bool
 
     def went(self, line: int | None) -> bool:
         """Tell which way it was from the line that ran next in its function, if one did."""
-        return line in self.body or (self.silent and line != self.otherwise)
+        return line in self.body or (self.silent and line not in self.otherwise)
 
 
 @dataclass(frozen=True)
@@ -103,17 +103,18 @@ def _is_bare_return(node: Any) -> bool:
     return isinstance(node, vyper_ast.Return) and node.value is None
 
 
-def _otherwise(node: Any) -> int:
-    """Return the line that runs when a condition is false: of the loop or function at their end."""
+def _otherwise(node: Any) -> range:
+    """Return the lines after a false condition: to the block's end, or of the loop or function."""
     if node.orelse:
-        return int(node.orelse[0].lineno)
+        return range(node.orelse[0].lineno, node.orelse[-1].end_lineno + 1)
     while True:
         above = node.get_ancestor()
         for block in (above.body, getattr(above, "orelse", [])):
-            if node in block and node is not block[-1]:
-                return int(block[block.index(node) + 1].lineno)
+            after = [other for other in block if other.lineno > node.end_lineno]
+            if node in block and after:
+                return range(after[0].lineno, after[-1].end_lineno + 1)
         if not isinstance(above, vyper_ast.If):
-            return int(above.lineno)
+            return range(above.lineno, above.lineno + 1)
         node = above
 
 
