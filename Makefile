@@ -31,7 +31,7 @@ UV := $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 
 # --node 'value' for NODE=value, if it was given.
 given = $(if $($1),--$(shell echo $1 | tr A-Z a-z) '$($1)')
 
-.PHONY: help install demo test lint format bench docs lock clean distclean
+.PHONY: help install demo test lint format bench coverage mutation docs lock clean distclean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -59,6 +59,12 @@ format: $(STAMPS)/python ## Format Python and Vyper.
 
 bench: install ## Measure; prints figures, asserts nothing on time.
 	@$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' -o norecursedirs= tests/bench $(ARGS)
+
+coverage: install ## Which statements and branches of the contracts the tests run: ARGS='tests/unit'
+	@$(BIN)/python -m tests.coverage $(ARGS)
+
+mutation: install ## Break the vault's contracts in small ways, after coverage: ARGS='--count 200'
+	@nice -n 15 $(BIN)/python -m tests.mutation $(ARGS)
 
 docs: $(STAMPS)/python ## Build the documentation into build/docs, with its plots and references.
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict # quiet would hide warnings from strict

@@ -30,7 +30,8 @@
          withdrawal  gross = (n + i(n)) / (1 - base)                         exact
          redemption  n = gross - base - i(gross - base), which is at least i(n)
      Who redeems or withdraws all there is pays no charge: nobody is left to receive it. Where the
-     venue fails to quote, exits go on without impact, and nobody enters.
+     venue fails to quote, exits go on without impact, and nobody enters; a quote beyond reason
+     counts up to a tenth of what the gap moves by.
 
      Queued requests are priced like redemptions, each after the one before it, so that it does not
      matter in how many runs they are filled. One that is worth less than its minimum lapses; one
@@ -83,6 +84,7 @@ MAX_ASSETS: constant(uint256) = 2**112  # times a price stays under 2**212
 BOUND_STEPS: constant(uint256) = 2  # each cuts the excess of `issue` by the marginal charge
 HALVINGS: constant(uint256) = 16  # of what may enter, until the charge leaves something
 PERPETUAL: constant(uint256) = 0  # the instrument that hedges
+MAX_IMPACT_BPS: constant(uint256) = 1_000  # a premium of 3 % is the cap that we deploy
 QUOTE_GAS: constant(uint256) = 150_000  # what a venue may burn to quote
 
 
@@ -428,11 +430,13 @@ def _hedge_cost(priced: Priced, gap: int256, must_quote: bool) -> uint256:
 def _impact(priced: Priced, assets: uint256, entry: bool) -> uint256:
     """
     @dev max(0, C(gap after) - C(gap before)) in asset units, rounded up. Beyond a gap of zero
-         nothing is credited for closing it.
+         nothing is credited for closing it. At most MAX_IMPACT_BPS of what the gap moves by: who
+         quotes more than any premium allows must not keep people from leaving.
     """
-    step: int256 = convert(fixed_point.mul_div_up(assets, priced.hedge_ratio_bps, BPS), int256)
-    if step == 0:
+    moved: uint256 = fixed_point.mul_div_up(assets, priced.hedge_ratio_bps, BPS)
+    if moved == 0:
         return 0
+    step: int256 = convert(moved, int256)
     gap_after: int256 = priced.gap + step
     if not entry:
         gap_after = priced.gap - step
@@ -442,7 +446,9 @@ def _impact(priced: Priced, assets: uint256, entry: bool) -> uint256:
         credit = 0
     if cost <= credit:
         return 0
-    return fixed_point.mul_div_up(cost - credit, priced.price_divisor, priced.price_wad)
+    value: uint256 = fixed_point.mul_div_up(moved, priced.price_wad, priced.price_divisor)
+    most: uint256 = fixed_point.mul_div_up(value, MAX_IMPACT_BPS, BPS)
+    return fixed_point.mul_div_up(min(cost - credit, most), priced.price_divisor, priced.price_wad)
 
 
 @internal

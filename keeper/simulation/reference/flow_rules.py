@@ -23,6 +23,7 @@ from keeper.simulation.reference.reverted import require
 from keeper.units import BPS, div_floor, mul_div_down, mul_div_up
 
 VIRTUAL_SHARES = 1_000
+MAX_IMPACT_BPS = 1_000  # of what the gap moves by
 
 HedgeCost = Callable[[int, int], int]  # size and price to quote, at or over zero
 
@@ -101,7 +102,8 @@ def exit_impact(priced: Priced, assets: int) -> int:
         return 0
     before, after = priced.gap, priced.gap - step
     credit = _cost(priced, before) if (before > 0) == (after > 0) else 0
-    cost = max(0, _cost(priced, after) - credit)
+    most = mul_div_up(mul_div_up(step, priced.price_wad, priced.price_divisor), MAX_IMPACT_BPS, BPS)
+    cost = min(max(0, _cost(priced, after) - credit), most)
     return mul_div_up(cost, priced.price_divisor, priced.price_wad)
 
 
