@@ -159,6 +159,10 @@ class Journal:
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
+        joined = self._joined
+        if joined is not None:
+            yield joined
+            return
         deadline: Deadline | None = getattr(self._job, "deadline", None)
         allowed = deadline.effect("writing the journal") if deadline else nullcontext()
         with allowed:
@@ -167,7 +171,29 @@ class Journal:
                 yield db
 
     def _reading(self) -> AbstractContextManager[sa.Connection]:
-        return self._database.reading()
+        joined = self._joined
+        return self._database.reading() if joined is None else nullcontext(joined)
+
+    @property
+    def _joined(self) -> sa.Connection | None:
+        """Return what this thread writes with, inside `at_once`."""
+        found: sa.Connection | None = getattr(self._job, "joined", None)
+        return found
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """
+        Write what the block writes with one commit at its end, or nothing of it.
+
+        A commit waits for the disk, so writes before one network call share it. The block must
+        ask the network nothing: whoever gives a job up waits for its end.
+        """
+        with self._writing() as db:
+            self._job.joined = db
+            try:
+                yield
+            finally:
+                self._job.joined = None
 
     # Ticks and decisions
 

@@ -11,7 +11,7 @@ first cycle after a start is the recovery, within the deadline of its job like a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -264,11 +264,12 @@ class Keeper:
                 for snapshot in reading.snapshots
             ]
         wanted = [v for v in report.verdicts if isinstance(v.decision, Rebalance)]
+        wanted.sort(key=lambda v: not (isinstance(v.decision, Rebalance) and v.decision.urgent))
         with report.stage("record"):
-            self._record(report, reading, finished=not wanted)
+            first = self._record(report, reading, wanted)
         if wanted and report.tick_id is not None:
             with report.stage("send"):
-                self._act(report, reading, wanted, deadline)
+                self._act(report, reading, wanted, first, deadline)
             self._journal.end_tick(report.tick_id, *self._spent_on(report), "ok")
 
     def _read(self, open_ones: list[Tx], deadline: Deadline) -> Reading:
@@ -291,17 +292,31 @@ class Keeper:
                     f"vault {vault.vault}"
                 )
 
-    def _record(self, report: TickReport, reading: Reading, *, finished: bool) -> None:
-        """Write the decisions before anything is done about them; one commit when nothing is."""
+    def _record(self, report: TickReport, reading: Reading, wanted: Sequence[Verdict]) -> Tx | None:
+        """
+        Write the decisions, and the first plan, before anything is done about them; one commit.
+
+        Returns
+        -------
+        Tx or None
+            What is planned for the first of those wanted; None if something speaks against it.
+        """
         entries = [verdict.entry() for verdict in report.verdicts]
         what = (report.job, report.started, reading.block, entries, self._orders.policy)
-        if finished:
-            report.tick_id, rows = self._journal.write_tick(*what, *self._spent_on(report))
-        else:
-            report.tick_id, rows = self._journal.open_tick(*what)
-        for verdict, row in zip(report.verdicts, rows, strict=True):
-            verdict.row = row
+        first: Tx | None = None
+        with self._journal.at_once():
+            if wanted:
+                tick_id, rows = self._journal.open_tick(*what)
+            else:
+                tick_id, rows = self._journal.write_tick(*what, *self._spent_on(report))
+            for verdict, row in zip(report.verdicts, rows, strict=True):
+                verdict.row = row
+            if wanted:
+                first = self._planned(wanted[0], report, reading)
+        report.tick_id = tick_id  # not before it is on disk
+        for verdict in report.verdicts:
             self._memories[verdict.snapshot.vault.vault] = verdict.decision.memory
+        return first
 
     def _spent_on(self, report: TickReport) -> tuple[float, int]:
         """Return the time now and the requests that a tick has made."""
@@ -329,16 +344,20 @@ class Keeper:
             return Memory()
 
     def _act(
-        self, report: TickReport, reading: Reading, wanted: list[Verdict], deadline: Deadline
+        self,
+        report: TickReport,
+        reading: Reading,
+        wanted: Sequence[Verdict],
+        first: Tx | None,
+        deadline: Deadline,
     ) -> None:
         nonce = reading.nonce
-        wanted.sort(key=lambda v: not (isinstance(v.decision, Rebalance) and v.decision.urgent))
         for verdict in wanted:
-            why_not = self._objection(verdict, report, reading)
-            if why_not is not None:
-                self._drop(verdict, why_not)
+            tx = first if verdict is wanted[0] else self._planned(verdict, report, reading)
+            if tx is None:
                 continue
-            tx = self._execute(verdict, reading, nonce, deadline)
+            tx = self._sending.carry_out(tx, reading, nonce, deadline)
+            verdict.note = f"{tx.state} {tx.tx_hash}" + (f": {tx.detail}" if tx.detail else "")
             if tx.sends == 0:
                 self._drop(verdict, tx.detail or "")
                 continue
@@ -348,12 +367,15 @@ class Keeper:
             if tx.state in OPEN:
                 report.waiting.append(tx)
 
-    def _execute(self, verdict: Verdict, reading: Reading, nonce: int, deadline: Deadline) -> Tx:
-        decision, row = verdict.decision, verdict.row
+    def _planned(self, verdict: Verdict, report: TickReport, reading: Reading) -> Tx | None:
+        """Write that a plan is to be carried out, or what speaks against it."""
+        why_not = self._objection(verdict, report, reading)
+        if why_not is not None:
+            self._drop(verdict, why_not)
+            return None
+        decision = verdict.decision
         assert isinstance(decision, Rebalance)  # noqa: S101  # `_objection` has seen to it
-        tx = self._sending.execute(row, verdict.snapshot, decision.plan, reading, nonce, deadline)
-        verdict.note = f"{tx.state} {tx.tx_hash}" + (f": {tx.detail}" if tx.detail else "")
-        return tx
+        return self._sending.plan(verdict.row, verdict.snapshot, decision.plan)
 
     def _objection(self, verdict: Verdict, report: TickReport, reading: Reading) -> str | None:
         decision, orders = verdict.decision, self._orders

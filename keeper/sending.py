@@ -129,22 +129,25 @@ class Sending:
         self._wall = wall
         self._log = log
 
-    def execute(
-        self,
-        row: int,
-        snapshot: Snapshot,
-        plan: Plan,
-        reading: Reading,
-        nonce: int,
-        deadline: Deadline,
-    ) -> Tx:
+    def plan(self, row: int, snapshot: Snapshot, plan: Plan) -> Tx:
+        """Write that the plan of one decision, `row` in the journal, is to be carried out."""
+        signer = self._signer
+        assert signer is not None  # noqa: S101  # whoever calls has looked
+        return self._journal.plan(row, snapshot, plan, calldata(plan), signer.address, self._wall())
+
+    def execute_call(self, call: CallEntry, reading: Reading, deadline: Deadline) -> Tx:
+        """Make a call that no decision wants; see `carry_out`."""
+        tx = self._journal.plan_call(call, self._wall())
+        return self.carry_out(tx, reading, reading.nonce, deadline)
+
+    def carry_out(self, tx: Tx, reading: Reading, nonce: int, deadline: Deadline) -> Tx:
         """
-        Carry out the plan of one decision, `row` in the journal.
+        Simulate, sign and send what is planned, and wait for it.
 
         Returns
         -------
         Tx
-            As far as it came; failed with its reason when the chain refuses the plan.
+            As far as it came; failed with its reason when the chain refuses the call.
 
         Raises
         ------
@@ -153,21 +156,8 @@ class Sending:
         """
         signer = self._signer
         assert signer is not None  # noqa: S101  # whoever calls has looked
-        call = calldata(plan)
-        deadline.check("simulating")
-        tx = self._journal.plan(row, snapshot, plan, call, signer.address, self._wall())
-        return self.carry_out(tx, reading, nonce, deadline)
-
-    def execute_call(self, call: CallEntry, reading: Reading, deadline: Deadline) -> Tx:
-        """Make a call that no decision wants; see `execute`."""
-        tx = self._journal.plan_call(call, self._wall())
-        return self.carry_out(tx, reading, reading.nonce, deadline)
-
-    def carry_out(self, tx: Tx, reading: Reading, nonce: int, deadline: Deadline) -> Tx:
-        """Simulate, sign and send what is planned, and wait for it; see `execute`."""
-        signer = self._signer
-        assert signer is not None  # noqa: S101  # whoever calls has looked
         try:
+            deadline.check("simulating")
             envelope = self._envelope(tx, reading, nonce)
             deadline.check("signing")
             signed = signer.sign(envelope)
@@ -205,13 +195,15 @@ class Sending:
         )
 
     def _send(self, tx: Tx, signed: Signed, envelope: Envelope, deadline: Deadline) -> Tx:
-        tx = self._journal.sign(tx, signed, envelope, self._wall())
         try:
             deadline.check("sending")
         except Fault as late:
+            tx = self._journal.sign(tx, signed, envelope, self._wall())
             self._fail(tx, Failure.ABANDONED, f"never sent: {late}")
             raise
-        tx = self._journal.count_send(tx)
+        with self._journal.at_once():
+            tx = self._journal.sign(tx, signed, envelope, self._wall())
+            tx = self._journal.count_send(tx)
         deadline.check("sending")
         self._check()
         try:
@@ -343,8 +335,9 @@ class Sending:
         cancels = envelope.calldata != tx.calldata
         try:
             new = signer.sign(envelope)
-            tx = self._journal.sign(tx, new, envelope, self._wall(), cancels=cancels)
-            tx = self._journal.count_send(tx)
+            with self._journal.at_once():
+                tx = self._journal.sign(tx, new, envelope, self._wall(), cancels=cancels)
+                tx = self._journal.count_send(tx)
             deadline.check("replacing")
             self._check()
             self._chain.send(new)

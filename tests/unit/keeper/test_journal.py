@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 
 import pytest
+import sqlalchemy as sa
 from eth_utils.crypto import keccak
 
 from keeper import tables
@@ -67,6 +70,31 @@ def planned(journal, state, *, sends=0):
     for _ in range(sends):
         tx = journal.count_send(tx)
     return tx
+
+
+def test_at_once__block_fails__nothing_of_it_is_written(journal, state):
+    with suppress(ZeroDivisionError), journal.at_once():
+        tx = planned(journal, state, sends=1)
+        assert journal.in_flight() == [tx]  # what it reads has what it wrote
+        raise ZeroDivisionError
+    assert (journal.ticks(), journal.transactions()) == ([], [])
+    assert planned(journal, state).sends == 0  # and later writes are their own
+
+
+def test_at_once__several_writes__one_commit_behind_one_check(file, state):
+    checks, commits = [], []
+    file.fence = lambda: checks.append(None)
+    sa.event.listen(file._database._engine, "commit", commits.append)
+    with file.at_once():
+        planned(file, state, sends=2)
+    assert (len(checks), len(commits)) == (1, 1)
+    assert [tx.sends for tx in file.transactions()] == [2]
+
+
+def test_at_once__another_thread__reads_nothing_before_the_commit(file, state):
+    with file.at_once(), ThreadPoolExecutor(1) as pool:
+        planned(file, state)
+        assert pool.submit(file.transactions).result() == []
 
 
 def brought(journal, state, end):
