@@ -5,8 +5,8 @@ The chain's edge: JSON-RPC in, records out, over one node or several.
 A tick reads everything with one HTTP request to each node that is well: chain id, head, the key's
 nonces and balance, receipts of what is in flight, and the lens for all vaults in pages of 25. What
 is decided on is what the nodes agree about at one block; nodes that fail, lag or dissent rest for
-a while. A tick that sends makes two more requests, to one node: simulation (call and gas estimate
-in one batch) and the signed bytes. Then one a poll until the receipt is there.
+a while. A tick that sends makes two more requests, to one node: simulation (call and gas in one
+batch) and the signed bytes. Then one a poll until the receipt is there.
 
 Every fault ends here as one of `keeper.errors`, in one line. Reads are tried again with back-off
 and jitter, and elsewhere; bytes that a node may have are never sent again from here.
@@ -120,6 +120,7 @@ class Chain:
         log = log if log is not None else structlog.get_logger("keeper")
         self._pool = Pool(endpoints, node.agreeing, log)
         self._reader = Reader(node, self._pool, wall=wall, jitter=jitter)
+        self._enough: dict[tuple[Address, bytes, int], int] = {}  # gas, by shape of a call
 
     @property
     def requests(self) -> int:
@@ -157,7 +158,12 @@ class Chain:
     @_counted
     def simulate(self, sender: Address, to: Address, calldata: bytes, gas: int) -> int:
         """
-        Return the gas that a call would use, from the chain's own mouth.
+        Return gas that is enough for a call, from the chain's own mouth.
+
+        Parameters
+        ----------
+        gas : int
+            The most that it may take; the call is tried with so much.
 
         Raises
         ------
@@ -165,20 +171,27 @@ class Chain:
             With the contract's reason, if the call would revert.
         Unsendable
             If the node does not carry it out for another reason.
+
+        Notes
+        -----
+        A node searches for the least gas by some fifteen executions. So what was enough for an
+        earlier call of this shape is tried first, in the place of the search.
         """
         call = {"from": sender, "to": to, "data": "0x" + calldata.hex()}
-        tried, estimated = self.batch(
-            [
-                ("eth_call", [call | {"gas": hex(gas)}, "pending"]),
-                ("eth_estimateGas", [call]),
-            ]
-        )
-        for answer in (tried, estimated):
-            if isinstance(answer, RpcFault):
-                if answer.reverted:
-                    raise CallRefused(revert_reason(answer.payload, answer.message))
-                raise Unsendable(f"the node cannot simulate: {answer.message}")
-        return number(estimated)
+        shape = (to, calldata[:4], len(calldata))
+        search: Call = ("eth_estimateGas", [call])
+        enough = self._enough.get(shape)
+        second = search if enough is None else _with_gas(call, enough)
+        tried, found = self.batch([_with_gas(call, gas), second])
+        _carried_out(tried)
+        if enough is not None:
+            if not isinstance(found, RpcFault):
+                return enough
+            (found,) = self.batch([search])
+        used = number(_carried_out(found))
+        if used <= gas:
+            self._enough[shape] = used
+        return used
 
     @_counted
     def send(self, signed: Signed) -> None:
@@ -274,6 +287,19 @@ def _refusal(answer: Any) -> Fault:
     except Fault as fault:
         return fault
     return CorruptAnswer("expected a transaction")
+
+
+def _with_gas(call: dict[str, str], gas: int) -> Call:
+    return ("eth_call", [call | {"gas": hex(gas)}, "pending"])
+
+
+def _carried_out(answer: Any) -> Any:
+    """Return the answer of a call that was carried out for nothing."""
+    if isinstance(answer, RpcFault):
+        if answer.reverted:
+            raise CallRefused(revert_reason(answer.payload, answer.message))
+        raise Unsendable(f"the node cannot simulate: {answer.message}")
+    return answer
 
 
 def _check_sent(answer: Any, signed: Signed) -> None:

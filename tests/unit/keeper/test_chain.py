@@ -323,6 +323,61 @@ def test_simulate__good__gas_with_one_request(server, chain):
     assert len(server.requests) == 1
 
 
+def asked(server):
+    """Return the calls of the last request, each with the gas it was given."""
+    return [
+        (call["method"], int(call["params"][0].get("gas", "0x0"), 16))
+        for call in server.requests[-1]
+    ]
+
+
+def test_simulate__shape_seen_before__tried_with_what_was_enough(server, chain):
+    server.answers["eth_call"] = "0x"
+    chain.simulate(KEEPER, LENS, b"abcd1", 10**6)
+    server.answers["eth_estimateGas"] = REFUSALS[0]
+    assert chain.simulate(KEEPER, LENS, b"abcd2", 10**6) == 200_000
+    assert asked(server) == [("eth_call", 10**6), ("eth_call", 200_000)]
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(("to", "data"), [(LENS, b"abcd11"), (LENS, b"abce1"), (KEEPER, b"abcd1")])
+def test_simulate__another_shape__estimated(server, chain, to, data):
+    server.answers["eth_call"] = "0x"
+    chain.simulate(KEEPER, LENS, b"abcd1", 10**6)
+    chain.simulate(KEEPER, to, data, 10**6)
+    assert asked(server) == [("eth_call", 10**6), ("eth_estimateGas", 0)]
+
+
+def test_simulate__no_longer_enough__estimated_anew_and_kept(server, chain):
+    def takes(gas):
+        server.answers["eth_estimateGas"] = hex(gas)
+        server.answers["eth_call"] = lambda params: (
+            "0x" if int(params[0]["gas"], 16) >= gas else {"code": 3, "message": "out of gas"}
+        )
+
+    found = []
+    for gas in (200_000, 300_000, 250_000):
+        takes(gas)
+        found.append(chain.simulate(KEEPER, LENS, b"abcd1", 10**6))
+    assert found == [200_000, 300_000, 300_000]
+
+
+def test_simulate__shape_seen_before_would_revert__the_reason(server, chain):
+    server.answers["eth_call"] = "0x"
+    chain.simulate(KEEPER, LENS, b"abcd1", 10**6)
+    server.answers["eth_call"] = REFUSALS[0]
+    with pytest.raises(CallRefused, match="cooldown"):
+        chain.simulate(KEEPER, LENS, b"abcd1", 10**6)
+    assert len(server.requests) == 2
+
+
+def test_simulate__more_gas_than_allowed__not_taken_for_enough(server, chain):
+    server.answers["eth_call"] = "0x"
+    assert chain.simulate(KEEPER, LENS, b"abcd1", 199_999) == 200_000
+    server.answers["eth_estimateGas"] = hex(150_000)
+    assert chain.simulate(KEEPER, LENS, b"abcd1", 199_999) == 150_000
+
+
 @pytest.mark.parametrize("words", ["BlockOutOfRangeError", "gas required exceeds allowance (7)"])
 def test_simulate__node_cannot__is_no_revert_and_no_broken_node(server, chain, words):
     server.answers["eth_call"] = {"code": -32602, "message": words}
