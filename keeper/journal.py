@@ -400,7 +400,14 @@ class Journal:
             _log_step(db, tx.id, tx.state, state, now, why)
 
     def sign(  # a row of each table, written at once
-        self, tx: Tx, signed: Signed, envelope: Envelope, now: float, *, cancels: bool = False
+        self,
+        tx: Tx,
+        signed: Signed,
+        envelope: Envelope,
+        now: float,
+        *,
+        cancels: bool = False,
+        sending: bool = False,
     ) -> Tx:
         """
         Write what was signed, for the first time or in the place of what was signed before.
@@ -409,6 +416,8 @@ class Journal:
         ----------
         cancels : bool
             Whether the bytes only free the nonce.
+        sending : bool
+            Whether they are about to be handed to a node, see `count_send`.
         """
         values = {
             "tx_hash": signed.tx_hash,
@@ -417,6 +426,7 @@ class Journal:
             "priority_fee": envelope.priority_fee,
         }
         more = {"account_nonce": envelope.nonce, "gas_limit": envelope.gas}
+        more |= {"sends": tx.sends + 1} if sending else {}
         if tx.state is TxState.PLANNED:
             check_step(tx, TxState.SIGNED)
         after = TxState.SIGNED if tx.state is TxState.PLANNED else tx.state

@@ -201,9 +201,7 @@ class Sending:
             tx = self._journal.sign(tx, signed, envelope, self._wall())
             self._fail(tx, Failure.ABANDONED, f"never sent: {late}")
             raise
-        with self._journal.at_once():
-            tx = self._journal.sign(tx, signed, envelope, self._wall())
-            tx = self._journal.count_send(tx)
+        tx = self._journal.sign(tx, signed, envelope, self._wall(), sending=True)
         deadline.check("sending")
         self._check()
         try:
@@ -335,9 +333,8 @@ class Sending:
         cancels = envelope.calldata != tx.calldata
         try:
             new = signer.sign(envelope)
-            with self._journal.at_once():
-                tx = self._journal.sign(tx, new, envelope, self._wall(), cancels=cancels)
-                tx = self._journal.count_send(tx)
+            now = self._wall()
+            tx = self._journal.sign(tx, new, envelope, now, cancels=cancels, sending=True)
             deadline.check("replacing")
             self._check()
             self._chain.send(new)
