@@ -1,31 +1,25 @@
 # SPDX-License-Identifier: MIT
 """
-Head to broadcast beside the bare requests; requests, CPU and memory by vaults; take-over time.
+Requests, CPU and memory of an idle tick by vaults; take-over time.
 
     make bench
 """
 
 from __future__ import annotations
 
-import json
 import resource
 import signal
-import statistics
 import tempfile
 import time
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
 
-import requests
-
-from keeper.chain import Chain, Envelope, Node
+from keeper.chain import Chain, Node
 from keeper.deadline import Deadline
 from keeper.guard import Safety
 from keeper.journal import Journal
-from keeper.plan import calldata
 from keeper.policy import Policy
-from keeper.rpc import encode_calls
 from keeper.runner import Keeper
 from keeper.sending import Fees, Orders
 from keeper.signer import signer_from_key
@@ -35,19 +29,18 @@ from tests.integration.test_keeper_replicas import TICK_SECS, Replica, take_over
 from tests.keeper_node import keeper_key
 from tests.postgres_server import Server, folder_of_programs
 
-SENDS = 15
 TICKS = 20
-HEADERS = {"Content-Type": "application/json"}
 
 
 class Desk:
     """A keeper in this process, with its chain and journal."""
 
-    def __init__(self, world, count: int, *, live: bool) -> None:
+    def __init__(self, world, count: int, *, live: bool, url: str | None = None) -> None:
         lens, self.vault = (
             Address(world.at(name).address.lower()) for name in ("VaultLens", "HedgeVault")
         )
-        node = {"rpc_url": world.node.url, "chain_id": world.node.chain_id, "lens": lens}
+        url = url or world.node.url
+        node = {"rpc_url": url, "chain_id": world.node.chain_id, "lens": lens}
         folder = Path(tempfile.mkdtemp())
         self.chain = Chain(Node(**node, head_max_age_secs=None), log=Silent())
         self.journal = Journal(folder / "journal.sqlite", world.node.chain_id)
@@ -66,57 +59,6 @@ class Desk:
     def close(self) -> None:
         self.chain.close()
         self.journal.close()
-
-
-def head_to_broadcast(world) -> None:
-    """Compare a rebalance by the keeper with the same read, signature and send by hand."""
-    session, ours, bare, stages, call = requests.Session(), [], [], [], None
-    for turn in range(SENDS + 1):
-        before = world.node.request("evm_snapshot")
-        desk = Desk(world, 1, live=True)
-        send, sent = desk.chain.send, []
-
-        def noting(signed, send=send, sent=sent) -> None:
-            send(signed)
-            sent.append(time.perf_counter())
-
-        desk.chain.send = noting
-        desk.orders.kill_file.touch()
-        desk.keeper.tick(Deadline(10.0))  # connections are open, caches warm; nothing is sent
-        desk.orders.kill_file.unlink()
-        started = time.perf_counter()
-        report = desk.keeper.tick(Deadline(10.0))
-        (row,) = report.sent
-        ours.append(sent[0] - started)
-        stages.append(report.stages)
-        call = calldata(report.verdicts[0].decision.plan) if turn == 0 else call
-        world.node.request("evm_revert", before)
-
-        before = world.node.request("evm_snapshot")
-        read = encode_calls(desk.chain._reader.question([desk.vault], row.sender, []).calls())
-        started = time.perf_counter()
-        answers = session.post(world.node.url, data=read, headers=HEADERS).json()
-        signed = desk.signer.sign(
-            Envelope(
-                to=row.book, calldata=call, nonce=int(answers[2]["result"], 16),
-                gas=row.gas_limit, max_fee=row.max_fee, priority_fee=row.priority_fee,
-            )
-        )  # fmt: skip
-        body = {"jsonrpc": "2.0", "id": 1, "method": "eth_sendRawTransaction"}
-        body["params"] = ["0x" + signed.raw.hex()]
-        session.post(world.node.url, data=json.dumps(body), headers=HEADERS).json()
-        bare.append(time.perf_counter() - started)
-        assert until(lambda: world.node.request("eth_getTransactionReceipt", signed.tx_hash))  # noqa: B023
-        world.node.request("evm_revert", before)
-        desk.close()
-    by_hand, keeper = (statistics.median(times[1:]) * 1_000 for times in (bare, ours))
-    print(
-        f"head to broadcast: read, sign, send by hand {by_hand:.1f} ms; keeper, with decision, "
-        f"guard, simulation and four commits, {keeper:.1f} ms ({keeper / by_hand:.2f} x)"
-    )
-    parts = {name: statistics.median(s[name] for s in stages) * 1_000 for name in stages[0]}
-    print("  stages: " + ", ".join(f"{name} {ms:.1f} ms" for name, ms in parts.items()))
-    session.close()
 
 
 def by_vaults(world, count: int) -> None:
@@ -156,7 +98,7 @@ def take_overs(world, place, name: str) -> None:
     )
 
 
-def test_operations__beside_the_bare_requests() -> None:
+def test_operations__by_vaults_and_take_over() -> None:
     """Print the figures."""
     from scripts.deposit import deposit
     from tests.script_world import ETHER, deployed
@@ -164,7 +106,6 @@ def test_operations__beside_the_bare_requests() -> None:
     warnings.simplefilter("ignore")
     with deployed("anvil", Path(tempfile.mkdtemp())) as world:
         deposit(world.deployment, world.account(5), 50 * ETHER)
-        head_to_broadcast(world)
         for count in (1, 20, 200):
             by_vaults(world, count)
         take_overs(world, Path(tempfile.mkdtemp()) / "journal.sqlite", "file")
