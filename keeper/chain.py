@@ -175,7 +175,8 @@ class Chain:
         Notes
         -----
         A node searches for the least gas by some fifteen executions. So what was enough for an
-        earlier call of this shape is tried first, in the place of the search.
+        earlier call of this shape is tried first, in the place of the search; only when it is not
+        enough any more, a request of its own searches anew.
         """
         call = {"from": sender, "to": to, "data": "0x" + calldata.hex()}
         shape = (to, calldata[:4], len(calldata))

@@ -189,11 +189,11 @@ class Journal:
         ask the network nothing: whoever gives a job up waits for its end.
         """
         with self._writing() as db:
-            self._job.joined = db
+            before, self._job.joined = self._joined, db
             try:
                 yield
             finally:
-                self._job.joined = None
+                self._job.joined = before
 
     # Ticks and decisions
 
