@@ -197,7 +197,7 @@ def _value_remarks(vault: VaultSnapshot, risk: Risk) -> list[Remark]:
     if vault.total_supply == 0:
         return [Remark(level=Level.GOOD, words="Empty: nobody has deposited yet.")]
     if risk.equity <= 0:
-        return [Remark(level=Level.ACT, words="The vault owes more than it holds.")]
+        return [Remark(level=Level.ACT, words="All that the vault held is lost.")]
     return []
 
 

@@ -83,7 +83,8 @@ def test_remarks__empty_and_insolvent():
     venue = vault.venues[0]
     owing = replace(venue.margin, quote=-(10**12))
     lost = replace(venue, margin=owing, value=venue.value - 10**12)
-    assert "owes more than it holds" in said(replace(vault, venues=(lost,)))[0].words
+    emptied = replace(vault, idle_assets=0, venues=(lost,))
+    assert "All that the vault held is lost" in said(emptied)[0].words
 
 
 @pytest.mark.parametrize(
