@@ -31,7 +31,7 @@
          redemption  n = gross - base - i(gross - base), which is at least i(n)
      Who redeems or withdraws all there is pays no charge: nobody is left to receive it. Where the
      venue fails to quote, exits go on without impact, and nobody enters; a quote beyond reason
-     counts up to a tenth of what the gap moves by.
+     counts up to a fifth of what the gap moves by.
 
      Queued requests are priced like redemptions, each after the one before it, so that it does not
      matter in how many runs they are filled. One that is worth less than its minimum lapses; one
@@ -84,7 +84,7 @@ MAX_ASSETS: constant(uint256) = 2**112  # times a price stays under 2**212
 BOUND_STEPS: constant(uint256) = 2  # each cuts the excess of `issue` by the marginal charge
 HALVINGS: constant(uint256) = 16  # of what may enter, until the charge leaves something
 PERPETUAL: constant(uint256) = 0  # the instrument that hedges
-MAX_IMPACT_BPS: constant(uint256) = 1_000  # a premium of 3 % is the cap that we deploy
+MAX_IMPACT_BPS: constant(uint256) = 2_000  # a premium of 3 % is the cap that we deploy
 QUOTE_GAS: constant(uint256) = 150_000  # what a venue may burn to quote
 
 

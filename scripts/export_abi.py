@@ -30,11 +30,16 @@ def interface(contract: str) -> list[dict[str, Any]]:
 
 def compiled_abi(contract: str) -> list[dict[str, Any]]:
     """Return the ABI of `contracts/<contract>.vy`, sorted by kind and name."""
+    return sorted(read_abi(contract), key=lambda entry: (entry["type"], entry.get("name", "")))
+
+
+def read_abi(contract: str) -> list[dict[str, Any]]:
+    """Return the ABI as the front end of the compiler gives it."""
     bundle = FilesystemInputBundle([Path(sysconfig.get_path("purelib")), ROOT, SOURCES])
     source = bundle.load_file(SOURCES / f"{contract}.vy")
     output = vyper.compile_from_file_input(source, input_bundle=bundle, output_formats=["abi"])
     entries: list[dict[str, Any]] = output["abi"]
-    return sorted(entries, key=lambda entry: (entry["type"], entry.get("name", "")))
+    return entries
 
 
 def as_text(abi: list[dict[str, Any]]) -> str:

@@ -22,12 +22,14 @@ import boa
 from boa.contracts.vyper.vyper_contract import VyperContract, VyperDeployer
 from vyper.compiler.settings import anchor_settings
 from vyper.ir import compile_ir
+from vyper.semantics.namespace import get_namespace
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTRACTS = ROOT / "contracts"
 KEPT = ROOT / "build" / "boa"
 
 boa.interpret.set_search_paths([str(CONTRACTS)])
+get_namespace()  # `eval` of a contract needs it, and the first compilation would make it
 
 
 @lru_cache

@@ -11,7 +11,7 @@ import pytest
 from keeper.journal import Journal
 from keeper.lifecycle import TxState
 from tests.keeper_node import Desk
-from tests.script_world import DAY_SECS, ETHER, deployed, spoken
+from tests.script_world import DAY_SECS, ETHER, deployed, replayed, spoken
 
 said, complaint = spoken("exit_in_kind")
 pytestmark = [
@@ -129,9 +129,6 @@ def test_exit_in_kind__price_dies_and_comes_back__keeper_settles_claims_are_rede
 
 
 def test_exit_in_kind__then_verified_and_audited(world, capsys):
-    from keeper.audit_state import System
-    from keeper.chain import Chain, Node
-    from keeper.replay import replay
     from scripts.verify_deployment import verify
 
     answer = kill_price(world)
@@ -148,20 +145,7 @@ def test_exit_in_kind__then_verified_and_audited(world, capsys):
     said(capsys, "exit", "1")
     findings = verify(world.deployment)
     assert [str(f) for f in findings if f.grade == "WRONG"] == []
-    at = {name: entry.address.lower() for name, entry in world.deployment.contracts.items()}
-    system = System(
-        vault=at["HedgeVault"],
-        book=at["HedgeBook"],
-        queue=at["RedemptionQueue"],
-        exit=at["ExitInKind"],
-        venues=(at["PerpVenue"],),
-    )
-    node = world.node
-    chain = Chain(Node(rpc_url=node.url, chain_id=node.chain_id, lens=at["VaultLens"]))
-    try:
-        verdict = replay(chain.batch, system, 0, int(node.request("eth_blockNumber"), 16))
-    finally:
-        chain.close()
+    verdict = replayed(world)
     assert verdict.faults == ()
     assert verdict.ledger.exit_round == 1
     assert verdict.ledger.hollow_shares == 10 ** int(world.at("HedgeVault").decimals())

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.script_world import DAY_SECS, deployed, spoken
+from tests.script_world import DAY_SECS, deployed, replayed, spoken
 
 pytestmark = [
     pytest.mark.node,
@@ -180,10 +180,6 @@ def test_describe__call_of_a_stranger__shown_raw(world):
 
 
 def test_audit__after_the_owner_was_used__is_proven(world, govern, capsys):
-    from keeper.audit_state import System
-    from keeper.chain import Chain, Node
-    from keeper.replay import replay
-
     said, _ = govern
     words = ("HedgeBook", "set_keeper", KEEPER)
     said(capsys, *words, action="propose")
@@ -192,23 +188,10 @@ def test_audit__after_the_owner_was_used__is_proven(world, govern, capsys):
     said(capsys, "Timelock", "update_delay", str(3 * DAY_SECS), action="propose")
     said(capsys, action="cancel")
     said(capsys, "HedgeBook", "set_keeper", KEEPER, action="propose")
-    node = world.node
-    at = {name: entry.address.lower() for name, entry in world.deployment.contracts.items()}
-    system = System(
-        vault=at["HedgeVault"],
-        book=at["HedgeBook"],
-        queue=at["RedemptionQueue"],
-        venues=(at["PerpVenue"],),
-        timelock=at["Timelock"],
-    )
-    chain = Chain(Node(rpc_url=node.url, chain_id=node.chain_id, lens=at["VaultLens"]))
-    try:
-        verdict = replay(chain.batch, system, 0, int(node.request("eth_blockNumber"), 16))
-    finally:
-        chain.close()
+    verdict = replayed(world)
     assert verdict.faults == ()
     assert verdict.ledger.owner_words().endswith("1 executed, 1 cancelled, 1 waiting")
-    assert set(verdict.ledger.owners.values()) == {at["Timelock"]}
+    assert set(verdict.ledger.owners.values()) == {world.deployment["Timelock"].address.lower()}
 
 
 def test_status__owner__with_what_waits(world, govern, capsys, monkeypatch):

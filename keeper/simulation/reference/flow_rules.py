@@ -23,7 +23,7 @@ from keeper.simulation.reference.reverted import require
 from keeper.units import BPS, div_floor, mul_div_down, mul_div_up
 
 VIRTUAL_SHARES = 1_000
-MAX_IMPACT_BPS = 1_000  # of what the gap moves by
+MAX_IMPACT_BPS = 2_000  # of what the gap moves by
 
 HedgeCost = Callable[[int, int], int]  # size and price to quote, at or over zero
 
