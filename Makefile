@@ -13,7 +13,8 @@ NODE_STAMP := node_modules/.installed
 CONTRACTS := $(shell find contracts -name '*.vy' -o -name '*.vyi' 2>/dev/null)
 REQUIRED_KB := 3000000 # kilobytes free: environments 0.9 GB, caches and artefacts on top
 UV_VERSION := 0.13.9
-WORKERS ?= 2
+# One more than cores: many tests wait for a node.
+WORKERS ?= 3
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NPM_FLAGS := --no-audit --no-fund --no-update-notifier --loglevel=error
