@@ -19,7 +19,7 @@ executes. An id may be shortened, or left out while one proposal waits.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -76,29 +76,28 @@ def propose(*words: str) -> None:
 @for_people
 def execute(*words: str) -> None:
     """Carry out a proposal whose time has come."""
-    quiet()
-    deployment = current()
-    proposal, account_name = chosen(deployment, [str(word) for word in words])
-    account = signer("owner", account_name)
-    said = timelock.describe(deployment, proposal.call)
-    print(f"\n{said}")
-    confirm(f"execute {said} as {account}")
-    timelock.execute(deployment, account, proposal)
+    _carry_out("execute", timelock.execute, words)
     print("Done.")
 
 
 @for_people
 def cancel(*words: str) -> None:
     """Take a proposal back."""
+    _carry_out("cancel", timelock.cancel, words)
+    print("Cancelled.")
+
+
+def _carry_out(
+    verb: str, act: Callable[[Deployment, Any, Proposal], Any], words: Sequence[str]
+) -> None:
     quiet()
     deployment = current()
     proposal, account_name = chosen(deployment, [str(word) for word in words])
     account = signer("owner", account_name)
     said = timelock.describe(deployment, proposal.call)
     print(f"\n{said}")
-    confirm(f"cancel {said} as {account}")
-    timelock.cancel(deployment, account, proposal)
-    print("Cancelled.")
+    confirm(f"{verb} {said} as {account}")
+    act(deployment, account, proposal)
 
 
 def parse(deployment: Deployment, words: Sequence[str]) -> tuple[Call, bool, str | None]:
