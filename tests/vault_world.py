@@ -367,6 +367,11 @@ def _seed(base: World, spot: Any, depth: float | str, price: float | str) -> Non
     spot.seed(assets, quote)
 
 
+def event(contract: Any, name: str) -> Any:
+    """Return the first event of this name in what a contract logged last."""
+    return next(log for log in contract.get_logs() if type(log).__name__ == name)
+
+
 def lose_all(world: VaultWorld) -> None:
     """Move all that is idle to a second venue, which then owes more than there is."""
     venue = add_settable_venue(world, BPS)

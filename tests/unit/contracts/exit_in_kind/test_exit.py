@@ -7,7 +7,7 @@ import boa
 import pytest
 
 from tests.market_world import NOBODY
-from tests.vault_world import DAY, Leg, vault_world
+from tests.vault_world import DAY, Leg, event, vault_world
 
 VIRTUAL = 1_000
 
@@ -46,10 +46,6 @@ def leaver(built):
 @pytest.fixture
 def stayer(built):
     return built[2]
-
-
-def event(contract, name):
-    return next(log for log in contract.get_logs() if type(log).__name__ == name)
 
 
 def some(world):

@@ -7,7 +7,16 @@ import boa
 import pytest
 
 from tests.market_world import MAX_UINT, NOBODY
-from tests.vault_world import BPS, DAY, EXIT_PATIENCE, HOUR, Leg, add_settable_venue, vault_world
+from tests.vault_world import (
+    BPS,
+    DAY,
+    EXIT_PATIENCE,
+    HOUR,
+    Leg,
+    add_settable_venue,
+    event,
+    vault_world,
+)
 
 VIRTUAL = 1_000
 
@@ -45,10 +54,6 @@ def venue(built):
 @pytest.fixture
 def people(built):
     return built[2]
-
-
-def event(contract, name):
-    return next(log for log in contract.get_logs() if type(log).__name__ == name)
 
 
 def leave(world, account):

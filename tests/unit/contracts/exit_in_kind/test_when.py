@@ -7,7 +7,7 @@ import boa
 import pytest
 
 from tests.market_world import NOBODY, deployer
-from tests.vault_world import DAY, EXIT_DELAY, HOUR, vault_world
+from tests.vault_world import DAY, EXIT_DELAY, HOUR, event, vault_world
 
 WINDOW = 30 * DAY
 SHARES = 10**21
@@ -32,10 +32,6 @@ def world(built):
 @pytest.fixture
 def holder(built):
     return built[1]
-
-
-def event(contract, name):
-    return next(log for log in contract.get_logs() if type(log).__name__ == name)
 
 
 def leave(world, holder, **options):

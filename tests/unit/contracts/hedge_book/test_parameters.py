@@ -16,6 +16,7 @@ from tests.vault_world import (
     default_limits,
     deploy_book,
     deploy_vault,
+    event,
     vault_world,
 )
 
@@ -26,10 +27,6 @@ LIMITS = default_limits()
 def world():
     with boa.env.anchor():
         yield vault_world()
-
-
-def event(contract, name):
-    return next(log for log in contract.get_logs() if type(log).__name__ == name)
 
 
 def words(**changes):

@@ -8,7 +8,7 @@ import pytest
 from eth_account import Account
 
 from tests.market_world import NOBODY, deployer
-from tests.vault_world import HOUR, vault_world
+from tests.vault_world import HOUR, event, vault_world
 
 PAUSE = 72 * HOUR
 
@@ -17,10 +17,6 @@ PAUSE = 72 * HOUR
 def world():
     with boa.env.anchor():
         yield vault_world()
-
-
-def event(contract, name):
-    return next(log for log in contract.get_logs() if type(log).__name__ == name)
 
 
 def test_construct__names_and_decimals__follow_the_asset(world):

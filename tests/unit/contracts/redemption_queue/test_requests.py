@@ -7,7 +7,7 @@ import boa
 import pytest
 
 from tests.market_world import DAY, HOUR, NOBODY, deployer
-from tests.vault_world import QUEUE_CANCEL_DELAY, QUEUE_DELAY, vault_world
+from tests.vault_world import QUEUE_CANCEL_DELAY, QUEUE_DELAY, event, vault_world
 
 MINIMUM = 10**19  # 0.01 of an asset at the start
 
@@ -31,10 +31,6 @@ def other(world):
     account = world.depositor("other")
     world.deposit(account, 20)
     return account
-
-
-def event(contract, name):
-    return next(log for log in contract.get_logs() if type(log).__name__ == name)
 
 
 @pytest.mark.parametrize(
