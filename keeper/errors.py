@@ -90,6 +90,9 @@ class SignerFault(Unsendable):
     """The signer cannot be reached, refuses, or signs something else than it was asked."""
 
 
+CHAIN_REFUSES: Final = "the chain refuses"
+
+
 class CallRefused(Unsendable):
     """
     The chain would revert the call.
@@ -102,7 +105,7 @@ class CallRefused(Unsendable):
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"the chain refuses: {meaning(reason)}")
+        super().__init__(f"{CHAIN_REFUSES}: {meaning(reason)}")
 
 
 class JournalUnavailable(Fault):

@@ -6,7 +6,8 @@ With one venue, there. With several, each takes at most what it would pass alone
 full, capped, short of margin or without an allotment is left out and the others take over; what
 fits is split by marginal cost (`routing`). Positions that the order reduces come first: nothing is
 opened at one venue while the opposite stands at another. A leg not worth a trade of its own goes
-to the others. A venue whose premium is away from its mean waits, unless it is urgent.
+to the others. A venue whose premium is away from its mean waits, unless it is urgent; one at which
+the chain refuses trades is left out for a while (`refusals`).
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ def placed(situation: Situation, direction: int, cap: int, reason: str) -> Draft
     cap : int
         Raw asset units, positive.
     """
-    waits = {i: _premium_away(situation, v, direction) for i, v in situation.venues}
-    ready = [(i, venue) for i, venue in situation.venues if waits[i] is None]
+    waits = {i: _premium_away(situation, v, direction) for i, v in situation.trading}
+    ready = [(i, venue) for i, venue in situation.trading if waits[i] is None]
     if not ready:
         return str(next(iter(waits.values())))
-    if len(situation.venues) == 1:
+    if len(situation.trading) == 1:
         venue = ready[0][1]
         return sized(situation, cap, lambda x: _order(situation, (venue, direction * x)), reason)
     most = [_most(situation, place, direction, cap) for place in ready]

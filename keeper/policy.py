@@ -189,10 +189,14 @@ class Memory:
 
     hedging: bool = False  # between the trigger and the target: keep going
     outlook: Outlook = field(default_factory=Outlook)  # what the market was seen to do
+    refusing: int = 0  # bit i: the chain refuses what is sent to venue i of the book
 
     def encode(self) -> bytes:
         """Return the canonical text that is hashed and recorded."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+        table = asdict(self)
+        if not self.refusing:  # as before there was such a thing: old decisions keep their ids
+            del table["refusing"]
+        return json.dumps(table, sort_keys=True, separators=(",", ":")).encode()
 
 
 def decode_memory(text: bytes) -> Memory:

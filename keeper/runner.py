@@ -13,13 +13,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import structlog
 
 from keeper.deadline import Deadline
 from keeper.errors import (
+    CHAIN_REFUSES,
     ConfigInvalid,
     CorruptAnswer,
     Fault,
@@ -30,8 +31,10 @@ from keeper.errors import (
 )
 from keeper.guard import objection
 from keeper.journal import OPEN, Entry, Journal, Tx, TxState
+from keeper.plan import calldata
 from keeper.policy import Memory
 from keeper.reading import Reading
+from keeper.refusals import Refusals, parts
 from keeper.risk import Risk, assess
 from keeper.sending import Edge, Key, Orders, Sending
 from keeper.snapshot import Address, Snapshot
@@ -67,6 +70,9 @@ class Verdict:
         }
         if self.note:
             said["note"] = self.note
+        if self.memory.refusing:
+            venues = enumerate(self.snapshot.vault.venues)
+            said["refusing"] = [v.venue for i, v in venues if self.memory.refusing >> i & 1]
         return said | (figures_of(self.risk) if self.risk is not None else {})
 
 
@@ -183,6 +189,7 @@ class Keeper:
             log=self._log,
         )
         self._memories: dict[Address, Memory] = {}  # of the last decisions; the journal has them
+        self._refusals = Refusals()
 
     @property
     def sender(self) -> Address | None:
@@ -324,6 +331,7 @@ class Keeper:
 
     def _judge(self, snapshot: Snapshot, memory: Memory) -> Verdict:
         vault = snapshot.vault.vault
+        memory = replace(memory, refusing=self._refusals.mask(snapshot.vault, snapshot.block.at))
         try:
             decision = decide(snapshot, self._orders.policy, memory)
             risk = assess(snapshot.vault) if snapshot.vault.price_wad > 0 else None
@@ -358,6 +366,7 @@ class Keeper:
                 continue
             tx = self._sending.carry_out(tx, reading, nonce, deadline)
             verdict.note = f"{tx.state} {tx.tx_hash}" + (f": {tx.detail}" if tx.detail else "")
+            self._learn(verdict, tx)
             if tx.sends == 0:
                 self._drop(verdict, tx.detail or "")
                 continue
@@ -366,6 +375,21 @@ class Keeper:
             nonce += 0 if refused else 1
             if tx.state in OPEN:
                 report.waiting.append(tx)
+
+    def _learn(self, verdict: Verdict, tx: Tx) -> None:
+        """Remember whether the chain lets this vault trade where the plan does."""
+        decision, snapshot = verdict.decision, verdict.snapshot
+        assert isinstance(decision, Rebalance)  # noqa: S101  # it was sent or refused
+        if tx.sends:
+            self._refusals.passed(tx.vault, decision.plan)
+        elif (tx.detail or "").startswith(CHAIN_REFUSES):
+            trades = parts(decision.plan)
+            blamed = [
+                each.legs[0].venue
+                for each in trades
+                if len(trades) == 1 or self._sending.refused(tx, calldata(each))
+            ]
+            self._refusals.refused(tx.vault, blamed, snapshot.block.at)
 
     def _planned(self, verdict: Verdict, report: TickReport, reading: Reading) -> Tx | None:
         """Write that a plan is to be carried out, or what speaks against it."""

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from keeper.chain import Envelope, Signed
 from keeper.deadline import Deadline
 from keeper.errors import (
+    CallRefused,
     ChainUnavailable,
     Fault,
     NonceTaken,
@@ -167,6 +168,16 @@ class Sending:
             self._fail(tx, Failure.ABANDONED, str(fault))
             raise
         return self._send(tx, signed, envelope, deadline)
+
+    def refused(self, tx: Tx, part: bytes) -> bool:
+        """Return whether the chain refuses another call from who sends `tx` to where it goes."""
+        try:
+            self._chain.simulate(tx.sender, tx.book, part, self._orders.fees.max_gas)
+        except CallRefused:
+            return True
+        except Fault:  # the node does not say
+            return False
+        return False
 
     def fee_objection(self, base_fee: int) -> str | None:
         """Return why nothing is sent at this base fee, or None."""

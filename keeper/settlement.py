@@ -14,7 +14,7 @@ A book that unwinds and has closed its positions does the same without a trade o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -64,7 +64,7 @@ def settle(situation: Situation) -> Wish:
     kept = 0 if unwinds else div_floor(nav * policy.settle_target_bps, BPS)
     if -situation.risk.quote_value > (0 if unwinds else trigger):
         return _pay_debt(situation, -situation.risk.quote_value - kept, "quote debt")
-    most, venue = _most_released(situation)
+    most, venue = _most_released(situation, situation.trading)
     if venue is None:
         return None
     available = situation.vault.state.idle_quote + most
@@ -88,11 +88,12 @@ def rescue(situation: Situation) -> Wish:
     return None
 
 
-def _most_released(situation: Situation) -> tuple[Quote, VenueSnapshot | None]:
+def _most_released(
+    situation: Situation, places: Iterable[tuple[int, VenueSnapshot]]
+) -> tuple[Quote, VenueSnapshot | None]:
     """Return the venue that would pay out most quote, and how much; none of them is nothing."""
     released = [
-        (quote_released(situation, venue.market, venue.margin), venue)
-        for _, venue in situation.venues
+        (quote_released(situation, venue.market, venue.margin), venue) for _, venue in places
     ]
     return max(released, key=lambda pair: pair[0], default=(Quote(0), None))
 
@@ -106,7 +107,7 @@ def square(situation: Situation, wanted: int) -> Wish:
     cap = min(abs(wanted), situation.vault.limits.max_trade)
     if wanted < 0:
         return _repay(situation, cap)
-    most, venue = _most_released(situation)
+    most, venue = _most_released(situation, situation.venues)
     quote = situation.vault.state.idle_quote + most
     cap = min(cap, situation.scale.assets_down(quote))
     return _drafted(
@@ -131,7 +132,7 @@ def _repay(situation: Situation, cap: int) -> Wish:
 def _weakest(situation: Situation) -> VenueSnapshot | None:
     low = [
         venue
-        for _, venue in situation.venues
+        for _, venue in situation.trading
         if venue.margin.delta
         and venue.margin.assets
         < assets_needed(venue.market, venue.margin, situation.scale, situation.levels.low)
@@ -163,7 +164,7 @@ def _reduce(situation: Situation, venue: VenueSnapshot) -> Wish:
 
 
 def _pay_debt(situation: Situation, debt: int, reason: str) -> Wish:
-    shorts = [venue for _, venue in situation.venues if venue.margin.delta < 0]
+    shorts = [venue for _, venue in situation.trading if venue.margin.delta < 0]
     if not shorts:
         return None
     venue = min(shorts, key=lambda v: v.margin.quote + v.margin.profit)

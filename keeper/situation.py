@@ -49,6 +49,7 @@ class Situation:
     scale: Scale
     levels: Levels
     sheet: Sheet
+    refusing: int  # bit i: the chain refuses trades at venue i of the book
 
     def plan(
         self,
@@ -93,6 +94,11 @@ class Situation:
         return tuple(
             (i, v) for i, v in enumerate(self.vault.venues) if v.answers and not shut >> i & 1
         )
+
+    @property
+    def trading(self) -> tuple[tuple[int, VenueSnapshot], ...]:
+        """Return those of `venues` at which the chain lets us trade, as far as was seen."""
+        return tuple((i, venue) for i, venue in self.venues if not self.refusing >> i & 1)
 
     @property
     def least_trade(self) -> int:

@@ -129,7 +129,10 @@ def decide(snapshot: Snapshot, policy: Policy, memory: Memory) -> Decision:
         scale=scale_of(vault),
         levels=levels(policy, vault.limits, headroom),
         sheet=sheet,
+        refusing=memory.refusing,
     )
+    if memory.refusing:
+        sheet.read("refusing", "venues that refuse trades, a bit each", memory.refusing, "")
     hedging = _hedging(situation, memory)
     wish = _wish(situation, hedging)
     return _decision(situation, wish, Memory(hedging=hedging, outlook=outlook))
@@ -328,7 +331,7 @@ def hedge(situation: Situation) -> Wish:
     direction = sign(wanted)
     sheet.read("max_trade", "book", situation.vault.limits.max_trade, "assets")
     sheet.read("max_trade_bps", "policy", policy.max_trade_bps, "bps")
-    legs = sheet.read("venues", "book, those not shut", len(situation.venues), "")
+    legs = sheet.read("venues", "book, those open to trade", len(situation.trading), "")
     cap = sheet.derive(
         "cap",
         "min(abs(wanted), max_trade * venues, max(div_floor(equity * max_trade_bps, 10000), 1))",
@@ -339,7 +342,7 @@ def hedge(situation: Situation) -> Wish:
         ),
         "assets",
     )
-    if not situation.venues:
+    if not situation.trading:
         return "the vault has no venue" + " that is not shut" * bool(situation.vault.venues)
     return placed(situation, direction, cap, f"drift {risk.drift_bps} bps")
 
@@ -347,7 +350,7 @@ def hedge(situation: Situation) -> Wish:
 def _closable(situation: Situation, wanted: int) -> int:
     """Return what of a trade only shrinks positions."""
     side = sign(wanted)
-    open_size = sum(positive_part(-side * venue.margin.delta) for _, venue in situation.venues)
+    open_size = sum(positive_part(-side * venue.margin.delta) for _, venue in situation.trading)
     closable = side * min(abs(wanted), open_size)
     return situation.sheet.search("wanted", "what only shrinks positions", closable, "assets")
 

@@ -34,6 +34,7 @@ ORDER = (
     "settlement",
     "strategy",
     "guard",
+    "refusals",
 )
 CORE = [
     *(KEEPER / f"{name}.py" for name in ORDER),
