@@ -34,8 +34,8 @@ class Branch:
     """
     An ``if``: the lines of its body and of the other way, and whether the body is silent.
 
-    A body that only jumps has no line of its own in the compiler's map: any line but that of the
-    other way says that it ran.
+    A body that only jumps says nothing: the compiler's map gives it no code of its own, or code
+    that runs whichever way it goes. Any line after it but one of the other way says that it ran.
     """
 
     body: range
@@ -44,7 +44,11 @@ class Branch:
 
     def went(self, line: int | None) -> bool:
         """Tell which way it was from the line that ran next in its function, if one did."""
-        return line in self.body or (self.silent and line not in self.otherwise)
+        return line not in self.otherwise if self.silent else line in self.body
+
+    def tells(self, line: int) -> bool:
+        """Tell whether a line that runs after the condition says which way it went."""
+        return not (self.silent and line in self.body)
 
 
 @dataclass(frozen=True)

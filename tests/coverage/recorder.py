@@ -68,8 +68,9 @@ class Recorder:
             file, line = point
             source = source_of(file)
             function = file, source.function_at.get(line, 0)
-            condition = waiting.pop(function, None)
-            if condition is not None and line != condition:
+            condition = waiting.get(function, line)
+            if condition != line and source.branches[condition].tells(line):
+                del waiting[function]
                 self._note([(function, condition)], line)
             if line in source.branches:
                 waiting[function] = line

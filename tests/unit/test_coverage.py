@@ -9,7 +9,7 @@ import boa
 import pytest
 
 from tests.coverage.contract_source import contract_source
-from tests.coverage.recorder import Recorder
+from tests.coverage.recorder import ROOT, Recorder
 from tests.coverage.report import Coverage, Gap, report
 from tests.market_world import deployer
 
@@ -93,6 +93,20 @@ def test_recorder__a_call_and_its_revert__lines_and_ways_of_the_test(tmp_path):
     assert ran
     assert {file for file, _ in ran} == {"contracts/testing/SettableFeed.vy"}
     assert recorder.lines == {}
+
+
+@pytest.mark.parametrize("breaks", [True, False])
+def test_recorder__line_of_a_break_that_runs_either_way__what_follows_decides(tmp_path, breaks):
+    """Seen in the map of FlowRules: the jump over a break stands on the line of the break."""
+    file = "contracts/FlowRules.vy"
+    text = (ROOT / file).read_text().splitlines()
+    condition = text.index("        if fill.shares == 0 and not fill.lapsed:") + 1
+    ending = text.index("    return total, done") + 1
+    ran = [condition, condition + 1, ending if breaks else condition + 2]
+    assert text[condition].strip() == "break"
+    recorder = Recorder(tmp_path)
+    recorder._follow(list(range(3)), {n: (file, line) for n, line in enumerate(ran)})
+    assert recorder.outcomes == {(file, condition, breaks)}
 
 
 def test_report__what_is_left_unexplained_or_explained_in_vain__is_wrong():
