@@ -176,7 +176,7 @@ class Results:
 
     def __init__(self, path: Path = PLACE / "results.jsonl") -> None:
         self.path = path
-        self.sources = digest("contracts/**/*.vy", "contracts/**/*.vyi")
+        self.sources = digest(*FILES)
         self.by_key: dict[str, Result] = {}
         for line in path.read_text().splitlines() if path.exists() else []:
             fields = json.loads(line)
