@@ -24,6 +24,8 @@ from vyper.compiler.settings import anchor_settings
 from vyper.ir import compile_ir
 from vyper.semantics.namespace import get_namespace
 
+from tests.quick_evm import hasten
+
 ROOT = Path(__file__).resolve().parents[1]
 CONTRACTS = ROOT / "contracts"
 KEPT = ROOT / "build" / "boa"
@@ -88,3 +90,4 @@ VyperContract._deployment_source_map = property(_deployment_source_map)
 # Boa writes down the whole storage at each revert, and fails at it where a contract of an earlier
 # test had another type of map in the same slot of the same address.
 VyperContract.__repr__ = _name
+hasten(boa.env.evm.vm.state.computation_class.opcodes)
