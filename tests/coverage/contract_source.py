@@ -117,6 +117,8 @@ def _otherwise(node: Any) -> range:
             after = [other for other in block if other.lineno > node.end_lineno]
             if node in block and after:
                 return range(after[0].lineno, after[-1].end_lineno + 1)
+        if isinstance(above, vyper_ast.For):  # the next round; after the last one nothing tells
+            return range(above.lineno, above.end_lineno + 1)
         if not isinstance(above, vyper_ast.If):
             return range(above.lineno, above.lineno + 1)
         node = above

@@ -29,6 +29,8 @@ def pay(amount: uint256) -> uint256:
             total += 1
         else:
             total += 2
+        if total > 5:
+            break
     if total == 0:
         return 0
     return self._half(total)
@@ -69,6 +71,9 @@ def test_statements__only_what_may_have_code_of_its_own(source):
         ("        if (", "total += 2", False),
         ("if n ==", "        if (", False),
         ("if n ==", "if total == 0", True),  # a break has no line: what follows the loop says it
+        ("if total > 5", "for n", False),
+        ("if total > 5", "if n ==", False),  # a round begins with its first line
+        ("if total > 5", "if total == 0", True),
         ("if total == 0", "return self._half", False),
         ("if total == 0", None, True),  # nor has a constant that is returned: nothing follows
         ("if total < LEAST", "total // 2", False),

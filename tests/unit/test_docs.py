@@ -20,7 +20,7 @@ from scripts.docs_reference import configuration_page, contracts_page, gas_table
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
     "index", "concepts", "depositor", "operator", "dashboard", "architecture", "security",
-    "numbers", "reference/contracts", "reference/configuration", "reference/reasons",
+    "numbers", "evidence", "reference/contracts", "reference/configuration", "reference/reasons",
 )  # fmt: skip
 BROKEN = ("[x](nowhere.md)", "[x](concepts.md#nothing)", "![x](images/no.png)")
 LOADED = re.compile(
