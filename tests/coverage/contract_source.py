@@ -99,8 +99,15 @@ def _is_silent(node: Any) -> bool:
     if isinstance(node, vyper_ast.Return):
         value = node.value
         parts = value.elements if isinstance(value, vyper_ast.Tuple) else [value]
-        return all(part is None or isinstance(part, vyper_ast.Constant) for part in parts)
+        return all(map(_is_fixed, parts))
     return isinstance(node, WITHOUT_CODE)
+
+
+def _is_fixed(value: Any) -> bool:
+    """Tell whether a value is one that the compiler writes without a line of its own."""
+    if isinstance(value, vyper_ast.Call):
+        return getattr(value.func, "id", "") == "empty"
+    return value is None or isinstance(value, vyper_ast.Constant)
 
 
 def _is_bare_return(node: Any) -> bool:

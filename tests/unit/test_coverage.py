@@ -38,7 +38,7 @@ def pay(amount: uint256) -> uint256:
 @internal
 def _half(total: uint256) -> uint256:
     if total < LEAST:
-        return 0
+        return empty(uint256)
     return total // 2
 """
 

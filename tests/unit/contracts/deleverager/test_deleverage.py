@@ -146,6 +146,20 @@ def test_deleverage__no_such_cause_now__refused(cause: int, reason: str) -> None
         w.venue.deleverage(cause, shorts)
 
 
+def test_deleverage__insolvent_winners__stand_first_by_address_and_are_not_cut() -> None:
+    """A short may have lost everything since: it is liquidated, not cut."""
+    w, (thin, middle, fat) = failed()
+    w.set_price(2)  # shorts from 1 on: 30 lost of 8, of 20 and of 200
+    insolvent = sorted([thin, middle], key=lambda each: int(each, 16))
+    for order in ([fat, *insolvent], [insolvent[0], fat, insolvent[1]], insolvent[::-1]):
+        with boa.reverts("venue: wrong order"):
+            w.venue.deleverage(1, order)
+    assert w.venue.deleverage(1, [*insolvent, fat])
+    assert [cut.account for cut in events(w, "AccountDeleveraged")] == [fat]
+    assert [w.venue.account(each).size for each in insolvent] == [-w.assets(30)] * 2
+    assert w.venue.account(fat).size == 0  # all that can be is given up
+
+
 def test_deleverage__loser_or_backstop_in_the_list__refused() -> None:
     w, shorts = failed()
     buyer = w.trader("buyer", quote=100)
@@ -160,6 +174,10 @@ def test_deleverage__incomplete__venue_stands_still_until_the_rest_comes() -> No
     trader = w.trader("trader", quote=100)
     assert not w.venue.deleverage(1, shorts[:2])
     assert w.venue.stage() == 2
+    batch = w.venue.batch()
+    assert (batch.cause, batch.side, batch.failed) == (1, -1, w.assets(100))
+    assert (batch.listed, batch.open_interest) == (w.assets(60), w.assets(90))
+    assert (batch.last_owner, batch.insolvent, batch.given_up) == (shorts[1], 0, 0)
     margin = w.venue.margin(shorts[2], w.price())
     w.pass_time(300)
     for call in (

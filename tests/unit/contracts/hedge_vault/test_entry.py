@@ -124,6 +124,14 @@ def test_flows__equity_not_positive__refused_and_said(world):
     assert world.vault.convertToAssets(10**21) == 0
 
 
+def test_convert__empty_vault__a_thousand_shares_for_a_unit_with_or_without_a_price(world):
+    assert world.vault.convertToShares(7) == 7_000
+    assert world.vault.convertToAssets(7_000) == 7
+    world.break_oracle()
+    assert world.vault.convertToShares(7) == 7_000
+    assert world.vault.convertToAssets(7_000) == 7
+
+
 def test_mint__after_a_gap__asks_for_exactly_what_it_previews(world):
     first, second = world.depositor("first"), world.depositor("second")
     world.deposit(first, 30)

@@ -271,6 +271,24 @@ def test_unstake__loss_between_request_and_payment__borne(w) -> None:
     assert w.quotes(50) - 1 <= w.fund.worth(bob) <= w.quotes(50) + 1
 
 
+def test_enter__last_of_those_who_come__what_rounding_left_is_the_stakers(w) -> None:
+    """Found by a search: 28 come, 17 are lost, 29 and 15 come; a unit of the 55 is nobody's."""
+    alice, bob, carol = (staker(w, name) for name in ("alice", "bob", "carol"))
+    w.fund.stake(28, sender=alice)
+    assert draw(w, 17) == 17
+    w.fund.stake(29, sender=bob)
+    boa.env.time_travel(seconds=DAY)
+    w.fund.enter(alice)
+    w.fund.stake(15, sender=carol)
+    boa.env.time_travel(seconds=DAY)
+    w.fund.enter(carol)
+    w.fund.enter(bob)
+    event = w.fund.get_logs()[-1]
+    assert (event.quote, event.pending_before, event.pending_after) == (29, 30, 0)
+    assert w.fund.held() == w.quote.balanceOf(w.fund.address) == 55
+    assert w.fund.worth(alice) + w.fund.worth(bob) + w.fund.worth(carol) in (53, 54, 55)
+
+
 def test_unstake__revenue_while_pending__all_of_the_others(w) -> None:
     alice, bob, venue = staker(w, "alice", 100), staker(w, "bob", 100), owing(w)
     w.fund.request_unstake(w.fund.shares_of(alice), sender=alice)

@@ -62,6 +62,31 @@ def test_settle_debt__over_its_share__by_anyone_and_equity_does_not_fall() -> No
     assert w.venue.reserves().debt == 0
 
 
+def test_liquidate__by_one_who_owes__reward_lowers_the_debt() -> None:
+    w, borrower = indebted("1.3", reward_floor=10**5)
+    failing = w.trader("failing", quote=8)
+    w.trade(failing, 50)
+    w.set_price("1.15")  # 7.5 of its 8 are gone
+    debt, held = w.venue.account(borrower).quote, w.venue.account(failing).quote
+    w.venue.liquidate(failing, sender=borrower)
+    event = next(e for e in w.venue.get_logs() if type(e).__name__ == "AccountLiquidated")
+    assert event.reward > 0
+    assert held > w.venue.account(failing).quote
+    assert w.venue.account(borrower).quote == debt + event.reward < 0
+    assert w.venue.liquidation(w.pool.address, w.price()) == (False, 0, 0)  # the backstop never
+
+
+def test_collect__tokens_lent_out__the_pool_sends_what_is_missing() -> None:
+    w = world(insurance=5, skew_scale=10**24, max_side=10**21)
+    borrower = w.trader("borrower", assets=100)  # brings no quote: fees and losses are lent to him
+    w.trade(borrower, -50)
+    claim, drawn = w.venue.state()[9], w.quote.balanceOf(w.pool.address)
+    assert claim > w.quote.balanceOf(w.venue.address) == 0
+    assert w.fund.collect(w.venue.address) == claim
+    assert drawn - w.quote.balanceOf(w.pool.address) == claim
+    assert w.venue.state()[9] == 0
+
+
 def test_realise__worse_of_index_and_closing_fill__into_quote() -> None:
     w = world(liquidity=10_000, **FREE, realise_share_wad=WAD)
     trader = w.trader("trader", quote=50)

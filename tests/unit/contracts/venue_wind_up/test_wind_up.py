@@ -128,7 +128,13 @@ def test_wind_up__insolvent_for_an_hour__profits_are_paid_in_proportion() -> Non
     assert not w.venue.wind_up()
     w.pass_time(1)
     assert w.venue.wind_up()
+    assert w.venue.pool_value(w.price()) == 0  # what claims leave is all that the pool gets
+    w.venue.close(accounts)
+    claims = [w.venue.profit_claim(each) for each in accounts]
+    assert [claim > 0 for claim in claims] == [True, False, False, True]
     release_all(w, accounts)
+    assert sum(claims) == w.venue.payout(1).claims
+    assert w.venue.profit_claim(accounts[0]) == 0
     balances, profits = w.venue.payout(0), w.venue.payout(1)
     assert balances.quote == balances.claims  # first rank, in full
     assert profits.quote < profits.claims
@@ -151,7 +157,7 @@ def test_close__any_order_and_twice__same_claims() -> None:
             w.venue.accrue()
             end_without_price(w)
             for i in order:
-                w.venue.close([accounts[i], w.pool.address, NOBODY])
+                w.venue.close([accounts[i], NOBODY, w.pool.address])
             release_all(w, accounts)
             results.append(paid_out(w, accounts))
     assert results[0] == results[1] == results[2]
