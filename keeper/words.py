@@ -41,6 +41,9 @@ LEVEL_WORDS: Final = {
 }
 
 
+URGENCY: Final = (Level.ACT, Level.UNKNOWN, Level.WATCH, Level.GOOD)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remark:
     """One sentence about a vault and how much it asks of a person."""
@@ -175,9 +178,12 @@ def remarks(vault: VaultSnapshot, risk: Risk | None, now: int) -> list[Remark]:
     if risk is None:
         return [Remark(level=Level.UNKNOWN, words="There has been no price yet, so nothing is.")]
     said = [*_price_remarks(vault), *_value_remarks(vault, risk), *_hedge_remarks(vault, risk)]
-    said += _pause_remarks(vault, now)
-    order = [Level.ACT, Level.UNKNOWN, Level.WATCH, Level.GOOD]
-    return sorted(said, key=lambda remark: order.index(remark.level))
+    return by_urgency([*said, *_pause_remarks(vault, now)])
+
+
+def by_urgency(said: Sequence[Remark]) -> list[Remark]:
+    """Return the remarks, the most pressing first."""
+    return sorted(said, key=lambda remark: URGENCY.index(remark.level))
 
 
 def worst(said: Sequence[Remark]) -> Level:

@@ -20,7 +20,7 @@ from keeper.risk import Risk, VenueRisk, assess
 from keeper.snapshot import Address, Market, VaultSnapshot, decode_vault, split_page
 from keeper.units import BPS, WAD
 from keeper.words import remarks
-from scripts import accounts, timelock
+from scripts import accounts, exit_in_kind, timelock
 from scripts.amounts import show, show_bps
 from scripts.calls import contract, current, for_people, quiet
 from scripts.deployments import Deployment
@@ -37,7 +37,7 @@ def main(account_name: str | None = None) -> None:
     print(f"\nBlock {block}, {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC")
     for line in lines(vault, at):
         print(line)
-    for line in timelock.lines(deployment):
+    for line in [*exit_lines(deployment), *timelock.lines(deployment)]:
         print(line)
     if account_name is not None or accounts.is_local():
         for line in holding(deployment, _owner(account_name)):
@@ -77,6 +77,16 @@ def lines(vault: VaultSnapshot, now: int) -> list[str]:
         if until > now
     ]
     return out + ([f"Paused         {' and '.join(paused)}"] if paused else [])
+
+
+def exit_lines(deployment: Deployment) -> list[str]:
+    """Return whether one can leave without a price."""
+    out = [f"Without price  {exit_in_kind.when(deployment)}"]
+    hollow = int(contract(deployment, "ExitInKind").hollow_shares())
+    if hollow:
+        shares = show(hollow, int(contract(deployment, "HedgeVault").decimals()))
+        out.append(f"  unsettled    {shares} shares: all else waits for `settle`")
+    return out
 
 
 def holding(deployment: Deployment, account: Any) -> list[str]:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-A depositor by address: what is owned, what it cost, where it waits.
+A depositor by address: what is owned, what it cost, where it waits, what it can claim.
 
 Cost is kept by the average method: a deposit adds what was paid, an exit or a transfer takes the
 same share of cost as of shares. Shares that came by transfer have no known cost.
@@ -12,10 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from keeper import exits
 from keeper.events import Event
+from keeper.exits import Claims
 from keeper.snapshot import ZERO_ADDRESS, Address, VaultSnapshot
 from keeper.units import WAD, div_floor, price_divisor
-from keeper.web.seen import Held, Holding, Request
+from keeper.web.seen import Held, Holding, Request, Seen
 from keeper.words import Fact, Tokens, moment, percent, span
 
 PRECISION: Final = 10_000
@@ -62,6 +64,16 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimLine:
+    """Claims of the depositor's in one round of exits in kind."""
+
+    round: int
+    claims: str
+    state: str
+    worth: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """What a depositor has in one vault."""
 
@@ -72,11 +84,12 @@ class Position:
     facts: tuple[Fact, ...]
     exits: tuple[Fact, ...]
     waiting: tuple[Waiting, ...]
+    claims: tuple[ClaimLine, ...]
 
 
-def position(held: Held, holding: Holding, tokens: Tokens, now: int) -> Position:
+def position(seen: Seen, held: Held, holding: Holding) -> Position:
     """Return what a depositor has in one vault."""
-    vault = held.snapshot.vault
+    vault, tokens, now = held.snapshot.vault, seen.tokens(held), seen.now
     basis = basis_of(holding.owner, holding.queue, holding.events, vault)
     mine = [request for request in holding.requests if request.owner == holding.owner]
     queued = sum(request.shares for request in mine)
@@ -87,15 +100,17 @@ def position(held: Held, holding: Holding, tokens: Tokens, now: int) -> Position
         name=f"{tokens.asset} / {tokens.quote}",
         headline=_headline(vault, worth, holding, tokens),
         facts=tuple(_facts(vault, basis, worth, holding, tokens)),
-        exits=tuple(_exits(vault, holding, tokens)),
+        exits=(*_exits(vault, holding, tokens), *_in_kind(seen, held, holding)),
         waiting=tuple(_waiting(each, held, holding, tokens, now) for each in mine),
+        claims=tuple(_claim(each, held, tokens) for each in _claims(seen, vault, holding)),
     )
 
 
-def has_anything(holding: Holding) -> bool:
+def has_anything(seen: Seen, vault: VaultSnapshot, holding: Holding) -> bool:
     """Return whether the account owns or waits for anything in the vault."""
     mine = any(request.owner == holding.owner for request in holding.requests)
-    return bool(holding.shares or holding.claim_assets or mine)
+    claims = _claims(seen, vault, holding)
+    return bool(holding.shares or holding.claim_assets or mine or claims)
 
 
 def basis_of(
@@ -218,6 +233,33 @@ def _exits(vault: VaultSnapshot, holding: Holding, tokens: Tokens) -> list[Fact]
         facts.append(Fact(name="Ready to claim", value=claim, note="filled by the queue"))
     pending = f"{len(holding.requests)} waiting" if holding.requests else "empty"
     return [*facts, Fact(name="Queue", value=pending, note="for what is not liquid at once")]
+
+
+def _in_kind(seen: Seen, held: Held, holding: Holding) -> list[Fact]:
+    """Return what leaving in kind would bring, while that is open."""
+    vault, tokens = held.snapshot.vault, seen.tokens(held)
+    leaving = seen.noticed.exits.get(vault.vault)
+    if leaving is None or not exits.is_open(leaving, exits.price_of(vault), seen.now):
+        return []
+    assets, quote = exits.paid_in_kind(leaving, vault, holding.shares)
+    paid = f"{tokens.assets(assets)} and {tokens.quotes(quote)}"
+    note = f"and {tokens.shares(holding.shares)} claims on the venues"
+    return [Fact(name="In kind", value=paid, note=note)]
+
+
+def _claims(seen: Seen, vault: VaultSnapshot, holding: Holding) -> list[Claims]:
+    leaving = seen.noticed.exits.get(vault.vault)
+    return [] if leaving is None else exits.claims_of(leaving, holding.owner)
+
+
+def _claim(each: Claims, held: Held, tokens: Tokens) -> ClaimLine:
+    settled = each.shares is not None
+    return ClaimLine(
+        round=each.round,
+        claims=tokens.shares(each.claims),
+        state=exits.claim_words(each, tokens.shares),
+        worth=tokens.assets(_worth(held, each.shares or 0)) if settled else "known when settled",
+    )
 
 
 def _waiting(request: Request, held: Held, holding: Holding, tokens: Tokens, now: int) -> Waiting:
