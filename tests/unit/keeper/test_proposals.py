@@ -80,6 +80,7 @@ def test_call_words__hostile_or_broken__data_in_hexadecimal(payload):
         said = call_words(contract, BOOK, payload, {}, {})
         assert said.startswith(f"{contract or BOOK}: data 0x{payload[:60].hex()}")
         assert len(said) < 220
+        assert said.endswith(" bytes)") == (len(payload) > 68)
     assert means("", payload) == proposals.UNKNOWN_CALL
 
 
