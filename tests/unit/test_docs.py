@@ -16,6 +16,7 @@ from keeper.config import ConfigFile
 from keeper.errors import REASONS
 from scripts.docs_diagrams import Box, svg
 from scripts.docs_reference import configuration_page, contracts_page, gas_table, reasons_page
+from tests.browser import browser, window
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
@@ -60,6 +61,19 @@ def test_site__has_every_page_and_picture(site):
 def test_site__loads_nothing_from_elsewhere(site):
     for page in site.rglob("*.html"):
         assert LOADED.findall(page.read_text(encoding="utf-8")) == [], page.name
+
+
+@pytest.mark.parametrize("page", ["index.html", "reference/contracts.html"])
+def test_site__opened_from_its_folder__is_searched_without_a_server(site, page):
+    with browser() as chromium, window(chromium) as shown:
+        shown.page.goto((site / page).as_uri())
+        query = shown.page.locator("[data-md-component=search-query]")
+        query.press_sequentially("deleveraging")  # key by key, as the theme listens
+        shown.page.locator(".md-search-result__item a >> text=levered most").first.click()
+        shown.page.wait_for_url(re.compile(r"[?&]h="))
+        assert shown.page.locator("mark[data-md-highlight]").count() > 0  # what was sought
+        assert shown.foreign("file://") == []
+        assert shown.complaints == []
 
 
 def test_site__gas_is_that_of_the_snapshot(site):
