@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from keeper.abi import CONTRACTS
 from keeper.config import ConfigFile
 from keeper.errors import REASONS
-from scripts.docs_diagrams import Box, svg
+from scripts.docs_diagrams import Box, contracts_diagram, svg
 from scripts.docs_reference import configuration_page, contracts_page, gas_table, reasons_page
 from tests.browser import browser, window
 
@@ -114,6 +115,11 @@ def test_contracts__each_with_its_functions_and_how_it_is_stopped():
         for name in re.findall(r"^@external\n(?:@\w+\n)*def (\w+)\(", source, re.MULTILINE):
             if not name.startswith("__"):
                 assert f"### {path.stem}.{name}".replace("_", "") in part.replace("\\_", ""), name
+
+
+def test_diagram__every_contract_that_somebody_meets():
+    drawn = contracts_diagram()
+    assert [name for name in CONTRACTS if name != "VaultLens" and f">{name}<" not in drawn] == []
 
 
 def test_configuration__has_every_key():
