@@ -46,9 +46,10 @@ def main() -> None:
     quiet()
     deployment = current()
     print()
-    for line in timelock.lines(deployment):
+    waits = timelock.pending(deployment)
+    for line in timelock.owner_lines(deployment, waits):
         print(line)
-    for each in timelock.pending(deployment):
+    for each in waits:
         print(f"\n0x{each.id.hex()}")
         print(f"  {timelock.means(deployment, each.call)}:")
         print(f"  {timelock.describe(deployment, each.call)}")

@@ -224,13 +224,18 @@ def means(deployment: Deployment, call: Call) -> str:
 
 def lines(deployment: Deployment) -> list[str]:
     """Return who owns the system, with what delay, and what waits."""
-    lock, now = contract(deployment, "Timelock"), head_at()
-    waits = pending(deployment)
+    waits, now = pending(deployment), head_at()
+    told = [f"  waiting      {_told(deployment, each, now)}" for each in waits]
+    return [*owner_lines(deployment, waits), *told]
+
+
+def owner_lines(deployment: Deployment, waits: Sequence[Proposal]) -> list[str]:
+    """Return who owns the system, with what delay."""
+    lock = contract(deployment, "Timelock")
     return [
         f"Owner          {lock.address}, a timelock of {days(int(lock.get_minimum_delay()))}",
         f"  proposer     {lock.proposer()}, guardian {lock.guardian()}",
         *([] if waits else ["  waiting      nothing"]),
-        *(f"  waiting      {_told(deployment, each, now)}" for each in waits),
     ]
 
 
