@@ -14,7 +14,7 @@ from typing import Final
 from keeper.audit import Round, fold
 from keeper.events import Event
 from keeper.snapshot import Address, VaultSnapshot
-from keeper.units import mul_div_down
+from keeper.units import BPS, mul_div_down, mul_div_up, price_divisor
 from keeper.words import Fact, Level, Remark, Tokens, moment, plain, span
 
 VIRTUAL_SHARES: Final = 10**3
@@ -169,10 +169,36 @@ def claim_words(held: Claims, show: Callable[[int], str]) -> str:
 
 def paid_in_kind(exits: Exits, vault: VaultSnapshot, shares: int) -> tuple[int, int]:
     """Return the raw assets and quote that shares would bring now, beside as many claims."""
-    whole = vault.total_supply - exits.hollow + VIRTUAL_SHARES
+    whole = max(0, vault.total_supply - exits.hollow) + VIRTUAL_SHARES
     idle = (vault.idle_assets, vault.state.idle_quote)
     assets, quote = (mul_div_down(each, shares, whole) for each in idle)
     return assets, quote
+
+
+def settled_supply(exits: Exits, vault: VaultSnapshot, nav: int) -> int:
+    """
+    Return the supply as a settlement at the vault's price would leave it.
+
+    Parameters
+    ----------
+    nav : int
+        Quote; what of it is not idle is what the book believes of its venues.
+
+    Notes
+    -----
+    As `ExitInKind.settled_supply`, up to the rounding of the value.
+    """
+    hollow, supply = exits.hollow, vault.total_supply
+    if not 0 < hollow < supply:  # the events may be a block behind the vault
+        return supply
+    full = supply - hollow + VIRTUAL_SHARES
+    divisor = price_divisor(vault.asset_decimals, vault.quote_decimals)
+    idle = mul_div_down(vault.idle_assets, vault.price_wad, divisor) + vault.state.idle_quote
+    venues = max(0, nav - idle)
+    part = mul_div_down(hollow, venues, supply + VIRTUAL_SHARES)
+    taken = mul_div_up(hollow, idle, full)
+    worth = part - min(part, mul_div_up(taken, vault.base_charge_bps, BPS))
+    return supply - hollow + mul_div_down(worth, full, idle + 1 + venues - worth)
 
 
 def remarks(exits: Exits, price: Price, now: int, tokens: Tokens) -> list[Remark]:
@@ -204,8 +230,8 @@ def facts(exits: Exits, price: Price, now: int, tokens: Tokens) -> list[Fact]:
     state = "open" if is_open(exits, price, now) else "closed"
     found = [Fact(name="Leaving in kind", value=state, note=when(exits, price, now))]
     if exits.hollow:
-        unsettled = f"{tokens.shares(exits.hollow)} shares"
-        found.append(Fact(name="Unsettled", value=unsettled, note="all else waits for `settle`"))
+        unsettled, note = f"{tokens.shares(exits.hollow)} shares", "all else waits for a settlement"
+        found.append(Fact(name="Unsettled", value=unsettled, note=note))
     if exits.waits_until:
         note = "until when a settlement waits for a silent venue"
         found.append(Fact(name="Waited for", value=moment(exits.waits_until), note=note))

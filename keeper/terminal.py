@@ -21,7 +21,7 @@ from keeper.errors import Fault
 from keeper.journal_pages import JournalPages
 from keeper.web.seen import Held, Seen
 from keeper.web.view.frame import Status, status
-from keeper.web.view.noticed import exit_facts, owner_facts, proposal_lines, vault_remarks
+from keeper.web.view.noticed import exit_facts, owner_facts, proposal_lines, settled, vault_remarks
 from keeper.web.watcher import Sources, Watcher
 from keeper.words import (
     LEVEL_WORDS,
@@ -137,7 +137,7 @@ def _vault(seen: Seen, held: Held) -> Iterator[RenderableType]:
         yield _remark(said)
     yield _table([price_fact(vault, tokens, seen.now)])
     if risk is not None:
-        yield _table(vault_facts(vault, risk, tokens))
+        yield _table(vault_facts(settled(seen, held), risk, tokens))
         for venue, figures in zip(vault.venues, risk.venues, strict=True):
             yield Text(f"Venue {short(venue.venue)}")
             yield _table(venue_facts(vault, venue, figures, tokens))

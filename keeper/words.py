@@ -173,11 +173,21 @@ def plain(text: str, longest: int = MAX_NAME) -> str:
 # A vault
 
 
-def remarks(vault: VaultSnapshot, risk: Risk | None, now: int) -> list[Remark]:
-    """Return what there is to say about a vault, the most pressing first."""
+def remarks(
+    vault: VaultSnapshot, risk: Risk | None, now: int, *, unsettled: bool = False
+) -> list[Remark]:
+    """
+    Return what there is to say about a vault, the most pressing first.
+
+    Parameters
+    ----------
+    unsettled : bool
+        Whether exits in kind wait to be settled: until then nobody can hedge.
+    """
     if risk is None:
         return [Remark(level=Level.UNKNOWN, words="There has been no price yet, so nothing is.")]
-    said = [*_price_remarks(vault), *_value_remarks(vault, risk), *_hedge_remarks(vault, risk)]
+    said = [*_price_remarks(vault), *_value_remarks(vault, risk)]
+    said += [] if unsettled else _hedge_remarks(vault, risk)
     return by_urgency([*said, *_pause_remarks(vault, now)])
 
 

@@ -11,6 +11,7 @@ import pytest
 from keeper import exits
 from keeper.journal import Journal
 from keeper.lifecycle import TxState
+from keeper.risk import assess
 from tests.keeper_node import Desk
 from tests.script_world import DAY_SECS, ETHER, deployed, noticed, replayed, spoken
 
@@ -150,7 +151,12 @@ def test_exit_in_kind__what_the_dashboard_reads__is_what_the_contracts_say(world
     assert exits.is_open(left, exits.price_of(vault), now)
     assert exits.when(left, exits.price_of(vault), now) == exit_in_kind.when(world.deployment)
     check(world, left)
-    assert status.exit_lines(world.deployment)[1].startswith("  unsettled    12 shares")
+    nav, price_wad = assess(vault).nav, vault.price_wad
+    truly = int(world.at("ExitInKind").settled_supply(price_wad))
+    assert exits.settled_supply(left, vault, nav) == pytest.approx(truly, rel=10**-9)
+    assert truly < vault.total_supply
+    told = status.exit_lines(world.deployment, left.hollow)
+    assert told[1].startswith("  unsettled    12 shares")
     world.refresh(answer)
     said(capsys, "settle")
     said(capsys, "redeem")

@@ -15,9 +15,11 @@ from typing import Final
 from keeper import exits
 from keeper.events import Event
 from keeper.exits import Claims
+from keeper.risk import Risk
 from keeper.snapshot import ZERO_ADDRESS, Address, VaultSnapshot
 from keeper.units import WAD, div_floor, price_divisor
 from keeper.web.seen import Held, Holding, Request, Seen
+from keeper.web.view.noticed import settled
 from keeper.words import Fact, Tokens, moment, percent, span
 
 PRECISION: Final = 10_000
@@ -89,11 +91,11 @@ class Position:
 
 def position(seen: Seen, held: Held, holding: Holding) -> Position:
     """Return what a depositor has in one vault."""
-    vault, tokens, now = held.snapshot.vault, seen.tokens(held), seen.now
+    vault, tokens = settled(seen, held), seen.tokens(held)
     basis = basis_of(holding.owner, holding.queue, holding.events, vault)
     mine = [request for request in holding.requests if request.owner == holding.owner]
     queued = sum(request.shares for request in mine)
-    worth = _worth(held, holding.shares + queued)
+    worth = _worth(vault, held.risk, holding.shares + queued)
     return Position(
         vault=vault.vault,
         vault_short=vault.vault[:10],
@@ -101,8 +103,8 @@ def position(seen: Seen, held: Held, holding: Holding) -> Position:
         headline=_headline(vault, worth, holding, tokens),
         facts=tuple(_facts(vault, basis, worth, holding, tokens)),
         exits=(*_exits(vault, holding, tokens), *_in_kind(seen, held, holding)),
-        waiting=tuple(_waiting(each, held, holding, tokens, now) for each in mine),
-        claims=tuple(_claim(each, held, tokens) for each in _claims(seen, vault, holding)),
+        waiting=tuple(_waiting(each, seen, held, holding) for each in mine),
+        claims=tuple(_claim(each, seen, held) for each in _claims(seen, vault, holding)),
     )
 
 
@@ -145,12 +147,11 @@ def _transfer(basis: Basis, event: Event, owner: Address, queue: Address) -> Non
         basis.gifted += event["value"]
 
 
-def _worth(held: Held, shares: int) -> int:
+def _worth(vault: VaultSnapshot, risk: Risk | None, shares: int) -> int:
     """Return what shares are worth in assets, before charges."""
-    supply = held.snapshot.vault.total_supply
-    if held.risk is None or supply == 0:
+    if risk is None or vault.total_supply == 0:
         return 0
-    return div_floor(held.risk.equity * shares, supply)
+    return div_floor(risk.equity * shares, vault.total_supply)
 
 
 def _headline(vault: VaultSnapshot, worth: int, holding: Holding, tokens: Tokens) -> str:
@@ -252,17 +253,19 @@ def _claims(seen: Seen, vault: VaultSnapshot, holding: Holding) -> list[Claims]:
     return [] if leaving is None else exits.claims_of(leaving, holding.owner)
 
 
-def _claim(each: Claims, held: Held, tokens: Tokens) -> ClaimLine:
-    settled = each.shares is not None
+def _claim(each: Claims, seen: Seen, held: Held) -> ClaimLine:
+    tokens, vault = seen.tokens(held), settled(seen, held)
+    worth = tokens.assets(_worth(vault, held.risk, each.shares or 0))
     return ClaimLine(
         round=each.round,
         claims=tokens.shares(each.claims),
         state=exits.claim_words(each, tokens.shares),
-        worth=tokens.assets(_worth(held, each.shares or 0)) if settled else "known when settled",
+        worth="known when settled" if each.shares is None else worth,
     )
 
 
-def _waiting(request: Request, held: Held, holding: Holding, tokens: Tokens, now: int) -> Waiting:
+def _waiting(request: Request, seen: Seen, held: Held, holding: Holding) -> Waiting:
+    tokens, now, vault = seen.tokens(held), seen.now, settled(seen, held)
     before = _before(request, holding.requests)
     due = (
         "due with the next price"
@@ -273,7 +276,7 @@ def _waiting(request: Request, held: Held, holding: Holding, tokens: Tokens, now
     return Waiting(
         number=request.number,
         shares=tokens.shares(request.shares),
-        worth=tokens.assets(_worth(held, request.shares)),
+        worth=tokens.assets(_worth(vault, held.risk, request.shares)),
         least=tokens.assets(request.min_assets),
         place=f"{len(before)} before it, {ahead} shares" if before else "first in line",
         when=f"{due}; may be cancelled from {moment(request.cancel_at)}",

@@ -5,10 +5,11 @@ What concerns a vault beside its own state: exits in kind, and what waits at its
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keeper import exits, proposals
 from keeper.proposals import Proposal
+from keeper.snapshot import VaultSnapshot
 from keeper.web.seen import Held, Seen
 from keeper.words import Fact, Remark, by_urgency, remarks, short
 
@@ -27,12 +28,22 @@ class ProposalLine:
 def vault_remarks(seen: Seen, held: Held) -> list[Remark]:
     """Return all that there is to say about a vault, the most pressing first."""
     vault = held.snapshot.vault
-    said = remarks(vault, held.risk, seen.now)
     leaving = seen.noticed.exits.get(vault.vault)
+    unsettled = leaving is not None and leaving.hollow > 0
+    said = remarks(vault, held.risk, seen.now, unsettled=unsettled)
     if leaving is not None:
         price, tokens = exits.price_of(vault), seen.tokens(held)
         said += exits.remarks(leaving, price, seen.now, tokens)
     return by_urgency([*said, *proposals.remarks(_proposals(seen, held), seen.now)])
+
+
+def settled(seen: Seen, held: Held) -> VaultSnapshot:
+    """Return the vault with its shares as a settlement would leave them: all of one kind."""
+    vault, risk = held.snapshot.vault, held.risk
+    leaving = seen.noticed.exits.get(vault.vault)
+    if leaving is None or risk is None:
+        return vault
+    return replace(vault, total_supply=exits.settled_supply(leaving, vault, risk.nav))
 
 
 def exit_facts(seen: Seen, held: Held) -> tuple[Fact, ...]:

@@ -12,7 +12,7 @@ from typing import Final
 from keeper.snapshot import VaultSnapshot
 from keeper.units import BPS
 from keeper.web.seen import Held, Seen
-from keeper.web.view.noticed import vault_remarks
+from keeper.web.view.noticed import settled, vault_remarks
 from keeper.words import (
     LEVEL_WORDS,
     NOTHING,
@@ -95,7 +95,7 @@ def vault_row(seen: Seen, held: Held) -> VaultRow:
     return replace(
         row,
         nav=tokens.quotes(risk.nav),
-        share=share_value(vault, risk, tokens),
+        share=share_value(settled(seen, held), risk, tokens),
         exposure=percent(risk.exposure_bps),
         gauge=gauge(vault, risk.exposure_bps, risk.target_exposure_bps),
         margin=times(risk.margin_ratio_bps),

@@ -17,6 +17,7 @@ from keeper.web.view.noticed import (
     has_timelock,
     owner_facts,
     proposal_lines,
+    settled,
     vault_remarks,
 )
 from keeper.web.view.overview import VaultRow, vault_row
@@ -75,7 +76,8 @@ class VaultPage:
 def vault_page(seen: Seen, held: Held) -> VaultPage:
     """Return the page of one vault."""
     vault, risk, tokens = held.snapshot.vault, held.risk, seen.tokens(held)
-    facts = {fact.name: fact for fact in vault_facts(vault, risk, tokens)} if risk else {}
+    shares = settled(seen, held)
+    facts = {fact.name: fact for fact in vault_facts(shares, risk, tokens)} if risk else {}
     shown = ("Net asset value", "Share value", "Exposure", "Drift")
     return VaultPage(
         row=vault_row(seen, held),

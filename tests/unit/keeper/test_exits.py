@@ -10,7 +10,17 @@ import pytest
 from keeper import exits
 from keeper.audit import NO_ADDRESS
 from keeper.events import decode_log
-from keeper.exits import Claims, Exits, Price, Terms, claims_of, exits_of, is_open, paid_in_kind
+from keeper.exits import (
+    Claims,
+    Exits,
+    Price,
+    Terms,
+    claims_of,
+    exits_of,
+    is_open,
+    paid_in_kind,
+    settled_supply,
+)
 from keeper.words import Level, moment, tokens_of
 from tests.dashboard_world import EXIT, logged, state_of
 from tests.keeper_world import NOW, address
@@ -142,6 +152,18 @@ def test_facts__unsettled_silent_and_settled_rounds__each_told():
     assert said["Unsettled"].value == "1.0000 shares"
     assert said["Waited for"].value == moment(NOW + DAY)
     assert "claims not redeemed yet" in said["Settled round 0"].note
+
+
+def test_shares__events_a_block_behind_the_vault__no_nonsense():
+    vault = replace(state_of().vault, total_supply=500)
+    left = Exits(terms=TERMS, hollow=1_000)  # settled since, and burned
+    assert settled_supply(left, vault, 10**12) == 500
+    assert paid_in_kind(left, vault, 500)[0] == vault.idle_assets // 2
+
+
+def test_settled_supply__all_left__all_become_full():
+    vault = replace(state_of().vault, total_supply=1_000)
+    assert settled_supply(Exits(terms=TERMS, hollow=1_000), vault, 10**12) == 1_000
 
 
 def test_paid_in_kind__a_part_of_what_is_idle__rounded_down():

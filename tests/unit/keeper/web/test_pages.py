@@ -327,7 +327,7 @@ def test_vault__exits_in_kind__open_round_and_announcement(fresh):
     page = text_of(f"{url}/vaults/{VAULT}")[1]
     assert f"open in kind until {moment(NOW + 29 * DAY)} (oracle: asset feed zero)" in page
     assert "1.0000 shares have left in kind" in page
-    assert "all else waits for `settle`" in page
+    assert "all else waits for a settlement" in page
 
 
 def test_depositor__claims_only__each_round_listed(fresh):

@@ -15,6 +15,7 @@ from keeper.journal_pages import DecisionHead
 from keeper.proposals import Owner, Proposal
 from keeper.risk import assess
 from keeper.snapshot import ZERO_ADDRESS
+from keeper.units import BPS
 from keeper.upkeep import Account, Stage
 from keeper.web.histories import thinned
 from keeper.web.seen import Held, Holding, Noticed, Request, Seen, Source
@@ -221,6 +222,29 @@ def test_position__leaving_in_kind_is_open__says_what_it_would_pay():
     too_early = seen(state, noticed=leaving(announced_at=NOW - DAY))
     names = [f.name for f in position(too_early, held(state), holding(shares=shares)).exits]
     assert "In kind" not in names
+
+
+def test_shares__some_left_in_kind__worth_what_a_settlement_would_leave():
+    """What is at the venues is shared by all, what is idle only by those who stayed."""
+    state, supply = state_of(), state_of().vault.total_supply
+    half, quarter = leaving(hollow=supply // 2), holding(shares=supply // 4)
+    worth = {
+        noticed: {f.name: f for f in position(each, held(state), quarter).facts}["Worth"].note
+        for noticed, each in (("half left", seen(state, noticed=half)), ("none", seen(state)))
+    }
+    # Of 98 in all 63 are idle; leavers pay the base charge on as much as was idle for them.
+    base = state.vault.base_charge_bps / BPS
+    left = 35 / 2 - min(35 / 2, base * 63)
+    assert float(worth["half left"].split()[0]) == pytest.approx((98 - left) / 2, rel=0.01)
+    assert float(worth["none"].split()[0]) == pytest.approx(98 / 4, rel=0.01)
+
+
+def test_vault__some_left_in_kind__nobody_is_told_to_hedge_before_it_is_settled():
+    state = state_of(drift=20)
+    assert "must hedge at once" in overview(seen(state)).vaults[0].remark
+    waits = seen(state, noticed=leaving(hollow=10**21))
+    assert "nothing else goes on before somebody settles" in overview(waits).vaults[0].remark
+    assert not any("must hedge" in said.words for said in vault_page(waits, held(state)).remarks)
 
 
 def test_position__claims__each_round_with_what_it_is_good_for():
