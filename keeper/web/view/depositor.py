@@ -181,17 +181,22 @@ def _facts(
         Fact(name="Worth", value=tokens.quotes(quote), note=tokens.assets(worth)),
     ]
     if basis.gifted:
-        note = "came by transfer: their cost is not known"
+        note = "came by transfer or for claims: their cost is not known"
         facts.append(Fact(name="Received", value=tokens.shares(basis.gifted), note=note))
     if not basis.quote:
         return facts
-    gain = quote - basis.quote
+    bought = div_floor(quote * (basis.shares - basis.gifted), basis.shares)
+    gain, whose = bought - basis.quote, " of what was paid for" if basis.gifted else ""
     held = _quote(vault, basis.assets)
     paid = f"{tokens.assets(basis.assets)} at {tokens.price(_average(basis, vault))}"
     return [
         *facts,
         Fact(name="Cost", value=tokens.quotes(basis.quote), note=paid),
-        Fact(name="Change", value=tokens.quotes(gain, signed=True), note=_part(gain, basis.quote)),
+        Fact(
+            name="Change",
+            value=tokens.quotes(gain, signed=True),
+            note=_part(gain, basis.quote) + whose,
+        ),
         Fact(
             name="If simply held",
             value=tokens.quotes(held - basis.quote, signed=True),

@@ -183,6 +183,18 @@ def test_position__says_worth_cost_and_what_leaving_brings():
     assert facts["Payable at once"].note == "63.0000 tETH from idle, 7.0000 tETH from margin"
 
 
+def test_position__half_came_by_transfer__change_is_of_what_was_paid_for():
+    state, half = state_of(), state_of().vault.total_supply // 2
+    events = (flow(OWNER, 49 * ETHER, half, 2_000), transfer(OTHER, OWNER, half))
+    found = position(seen(state), held(state), holding(shares=2 * half, events=events))
+    facts = {fact.name: fact for fact in found.facts}
+    assert facts["Received"].note.startswith("came by transfer")
+    assert facts["Cost"].value == "98,000.00 quote"
+    gain = float(facts["Change"].value.split()[0].replace(",", ""))
+    assert abs(gain) < 1  # 49 bought at 2,000 are worth as much; the 49 that came are no gain
+    assert facts["Change"].note.endswith("of what was paid for")
+
+
 def test_position__in_the_queue__says_who_is_before_it():
     state = state_of()
     ahead, mine = (
