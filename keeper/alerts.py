@@ -204,6 +204,12 @@ class Standing:
     gone_since: float | None = None
     told_at: float | None = None  # None: it has not held long enough
 
+    def not_after(self, now: float) -> None:
+        """Take a moment still to come for now: the clock was set back, and nobody waits so long."""
+        self.since = min(self.since, now)
+        self.gone_since = None if self.gone_since is None else min(self.gone_since, now)
+        self.told_at = None if self.told_at is None else min(self.told_at, now)
+
 
 class Alerts:
     """
@@ -250,6 +256,8 @@ class Alerts:
 
     def advance(self, now: float) -> list[Message]:
         """Return what is to be told now."""
+        for found in self._standing.values():
+            found.not_after(now)
         return list(self._due(now))
 
     def active(self) -> list[Key]:

@@ -17,7 +17,6 @@ from rich.table import Table
 from keeper.config import load_config
 from keeper.errors import ConfigInvalid
 from keeper.policy import Policy
-from keeper.simulation.market_file import MarketFileRefused
 
 USAGE: Final = 2
 
@@ -170,6 +169,7 @@ def _day_of(moment: datetime.datetime | None) -> datetime.date | None:
 def _one_line() -> Iterator[None]:
     """Say in one line why a backtest cannot be run."""
     from keeper.simulation.backtest.command import BacktestRefused  # noqa: PLC0415 - the same
+    from keeper.simulation.market_file import MarketFileRefused  # noqa: PLC0415 - the same
 
     try:
         yield

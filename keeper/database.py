@@ -30,6 +30,8 @@ from keeper.tables import VERSIONS
 PROCESS: Final = f"hedgevault-{socket.gethostname()[:20]}-{os.getpid()}-{secrets.token_hex(4)}"
 LOCK_SECS: Final = 5  # that a write waits for another's
 ANSWER_SECS: Final = 10  # that PostgreSQL may take for one statement
+CONNECT_SECS: Final = 5  # and for a connection
+REST_SECS: Final = 10  # without a try, after it has said nothing
 PARTS: Final = ("sqlite", "postgresql")
 FIRST, NEWEST = VERSIONS[0], VERSIONS[-1]
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
@@ -196,21 +198,17 @@ def lock_number(name: str) -> int:
     return int.from_bytes(digest[:8], signed=True)
 
 
-def connected_alone(url: sa.URL) -> Callable[[], sa.Connection]:
+def connected_alone(url: sa.URL, answer_secs: float) -> Callable[[], sa.Connection]:
     """Return what opens a session of its own, outside any transaction."""
-    engine = _engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
-    return engine.connect
+    options: dict[str, Any] = {"poolclass": sa.NullPool, "isolation_level": "AUTOCOMMIT"}
+    return _engine(url, answer_secs=answer_secs, **options).connect
 
 
 def _engine(
     url: sa.URL, *, migrating: bool = False, looks_on: bool = False, **options: Any
 ) -> sa.Engine:
     if url.get_backend_name() == "postgresql":
-        engine = sa.create_engine(url, pool_pre_ping=True, connect_args=_patience(), **options)
-        sa.event.listen(engine, "connect", _configure_postgresql)
-        if looks_on:
-            engine = engine.execution_options(postgresql_readonly=True)
-        return engine
+        return _postgresql(url, looks_on=looks_on, **options)
     engine = sa.create_engine(url, connect_args={"timeout": LOCK_SECS})
     sa.event.listen(engine, "connect", _only_reading if looks_on else _configure_sqlite)
     if migrating:
@@ -219,11 +217,25 @@ def _engine(
     return engine
 
 
+def _postgresql(
+    url: sa.URL, *, looks_on: bool, answer_secs: float | None = None, **options: Any
+) -> sa.Engine:
+    from keeper.postgresql import Opener  # noqa: PLC0415  # its driver is not for everybody
+
+    opener = Opener(answer_secs or ANSWER_SECS, REST_SECS)
+    engine = sa.create_engine(url, pool_pre_ping=True, connect_args=_patience(), **options)
+    sa.event.listen(
+        engine, "do_connect", lambda _dialect, _record, args, kw: opener.open(*args, **kw)
+    )
+    sa.event.listen(engine, "connect", _configure_postgresql)
+    return engine.execution_options(postgresql_readonly=True) if looks_on else engine
+
+
 def _patience() -> dict[str, Any]:
     """Return how long the driver waits for a server that says nothing."""
     return {
         "application_name": PROCESS,
-        "connect_timeout": ANSWER_SECS,
+        "connect_timeout": CONNECT_SECS,
         "keepalives_idle": ANSWER_SECS,
         "keepalives_interval": 2,
         "keepalives_count": 3,

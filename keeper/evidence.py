@@ -5,14 +5,27 @@ Everything that a report of a live or finished keeper rests on: its journal and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keeper.audit import Ledger
 from keeper.audit_state import System
-from keeper.history import Records
-from keeper.journal import Journal
-from keeper.lifecycle import REBALANCE
+from keeper.events import Event
+from keeper.journal import DecisionRow, Journal
+from keeper.lifecycle import REBALANCE, Tx
 from keeper.replay import Batch, Verdict, block_times, replay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """What a history is made from: one vault's journal and all events of its system."""
+
+    decisions: Sequence[DecisionRow]
+    transactions: Sequence[Tx]
+    events: Sequence[Event]
+    ledger: Ledger
+    block_times: Mapping[int, int]  # of every block with an event or a transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from keeper.audit import Ledger
 from keeper.events import Event
+from keeper.evidence import Records
 from keeper.journal import DecisionRow as JournalRow
 from keeper.journal import Tx
 from keeper.plan import Plan, size_total
@@ -56,17 +56,6 @@ class Units:
         """Return what raw assets are worth, in whole quote."""
         divisor = price_divisor(self.asset_decimals, self.quote_decimals)
         return self.quote(1) * assets * price_wad / divisor
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Records:
-    """What a history is made from: one vault's journal and all events of its system."""
-
-    decisions: Sequence[JournalRow]
-    transactions: Sequence[Tx]
-    events: Sequence[Event]
-    ledger: Ledger
-    block_times: Mapping[int, int]  # of every block with an event or a transaction
 
 
 def history_of(records: Records, title: str, asset: str, quote: str) -> History:

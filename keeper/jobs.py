@@ -39,6 +39,7 @@ LONGEST_BACKOFF: Final = 300.0  # seconds
 GRACE: Final = 2.0  # seconds after its deadline until a job counts as hung
 HURRY_SECS: Final = 2.0  # at a stop, what is left of the deadline of the job at hand
 DRAIN_SECS: Final = 4.0  # and how long a stop waits for it
+LEAP_SECS: Final = 1.0  # by which the host's clock is set, until jobs are scheduled anew
 LAST_RESORT_SECS: Final = 9.0  # after a signal, until the process ends without more ado
 FORCED: Final = 1  # its exit code then: what the journal says is found again at the next start
 
@@ -88,6 +89,7 @@ class Jobs:
         jitter: random.Random | None = None,
         log: Any = None,
         monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
         on_result: Callable[[str, str], None] = _nobody_counts,
     ) -> None:
         self._jobs = jobs
@@ -95,6 +97,9 @@ class Jobs:
         self._jitter = jitter or random.Random()
         self._log = log if log is not None else structlog.get_logger("keeper")
         self._monotonic = monotonic
+        self._ahead: Callable[[], float] = lambda: (
+            wall() - time.monotonic()
+        )  # changes when the host's clock is set
         self._stopping = threading.Event()
         self._wakes: queue.SimpleQueue[str] = queue.SimpleQueue()  # why to stop, by whom
         self._alarms: queue.SimpleQueue[str] = queue.SimpleQueue()  # the same, for the last resort
@@ -136,23 +141,31 @@ class Jobs:
             self._turned[job.name] = self._monotonic()
         scheduler.start()
         try:
-            self._log.info("stopping", why=self._woken())
+            self._log.info("stopping", why=self._woken(scheduler))
         finally:
             self._hurry()
             scheduler.shutdown(wait=True)
         if self._halt is not None:
             raise self._halt
 
-    def _woken(self) -> str:
+    def _woken(self, scheduler: BackgroundScheduler) -> str:
         """
         Wait for a reason to stop, and return it.
 
         In turns of a second: the handler of a signal runs in this thread only, and one that
         another thread caught, or that came just before the wait began, does not end the wait.
+        The scheduler goes by the host's clock: one that is set back by hours would stop it so long.
         """
+        before = self._ahead()
         while True:
             with suppress(queue.Empty):
                 return self._wakes.get(timeout=1.0)
+            now = self._ahead()
+            if abs(now - before) > LEAP_SECS:
+                self._log.warning("clock", leapt_secs=round(now - before, 1))
+                for job in scheduler.get_jobs():
+                    job.modify(next_run_time=datetime.now(UTC))
+            before = now
 
     def stop(self, why: str = "asked to") -> None:
         """End `run` after the job at hand, or when it has had time enough to end."""

@@ -437,7 +437,7 @@ class Journal:
         return self.transaction(tx.id)
 
     def signatures(self, transactions: Sequence[Tx]) -> dict[int, list[Signature]]:
-        """Return what was signed for each transaction, by its row, oldest first."""
+        """Return what was signed for each transaction, by its row, the worst paid first."""
         found: dict[int, list[Signature]] = {tx.id: [] for tx in transactions}
         columns = tables.envelopes.c
         query = sa.select(
@@ -446,7 +446,7 @@ class Journal:
         if not found:
             return found
         with self._reading() as db, self._sound("an envelope"):
-            for row in db.execute(query.order_by(columns.signed_at)):
+            for row in db.execute(query.order_by(columns.max_fee)):  # clocks are set back
                 found[row[0]].append(
                     Signature(tx_hash=row[1], cancels=row[2], signed_at=float(row[3]))
                 )
@@ -508,6 +508,13 @@ class Journal:
     def in_flight(self) -> list[Tx]:
         """Return transactions whose end is not known yet, oldest first; also one of no state."""
         return self._transactions(tables.transactions.c.state.not_in(ENDED))
+
+    def mined_from(self, sender: Address, nonce: int, block_number: int) -> list[Tx]:
+        """Return what ended on the chain up to a block, with this nonce of a key or a later one."""
+        of = tables.transactions.c
+        ended = sa.and_(of.sender == sender, of.state.in_(ENDED), of.succeeded.is_not(None))
+        later = sa.and_(of.account_nonce >= nonce, of.block_number <= block_number)
+        return self._transactions(sa.and_(ended, later))
 
     def _transactions(self, where: sa.ColumnElement[bool]) -> list[Tx]:
         query = sa.select(tables.transactions).where(where).order_by(tables.transactions.c.id)

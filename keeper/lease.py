@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, Protocol, TextIO
+from typing import Any, Final, Protocol, TextIO
 
 import sqlalchemy as sa
 
@@ -32,6 +32,8 @@ from keeper.database import connected_alone, lock_number, place_of
 from keeper.errors import ConfigInvalid, Fault, JournalUnavailable, LeaseLost
 
 LEAST_PATIENCE_SECS: Final = 1.0
+ANSWER_SECS: Final = 3.0  # that the server of a lease may take: who waits for it watches nothing
+FAREWELL_SECS: Final = 1.0  # for giving it back: the end of the process does that, too
 SIGNS: Final = 4  # of life, in the time of the patience
 Sign = str  # of life, with who gave it
 
@@ -153,7 +155,7 @@ class ServerLease:
 
     def __init__(self, url: sa.URL) -> None:
         self.name = place_of(url)
-        self._connect = connected_alone(url)
+        self._connect = connected_alone(url, ANSWER_SECS)
         self._db: sa.Connection | None = None
         self._number: int | None = None
         self._holds = False
@@ -195,6 +197,8 @@ class ServerLease:
         self._holds = False
         if self._db is not None:
             with suppress(sa.exc.SQLAlchemyError):
+                session: Any = self._db.connection.driver_connection
+                session.patience_secs = FAREWELL_SECS
                 self._db.execute(sa.select(sa.func.pg_advisory_unlock_all()))  # now, not soon
             with suppress(sa.exc.SQLAlchemyError):
                 self._db.close()
@@ -332,8 +336,9 @@ class Lease:
             yield
         finally:
             self._stopping.set()
-            self._thread.join(self._patience_secs)
-            self._place.release()
+            self._thread.join(FAREWELL_SECS)
+            if not self._thread.is_alive():  # else it waits for a server that says nothing
+                self._place.release()
 
     def _keep(self) -> None:
         while not self._stopping.wait(self._patience_secs / SIGNS):

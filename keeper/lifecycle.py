@@ -6,6 +6,9 @@ The life of a transaction, as rules: which state may follow which, and in which 
        |          |         |  ^--reorg--' |
        '----------'---------'-------------'---> failed
 
+What was mined and is at its end opens again, as accepted, when a reorganisation deeper than the
+confirmations took it off the chain.
+
 Pure: the journal applies them, and refuses every other step.
 """
 
@@ -48,8 +51,8 @@ STEPS: Final[Mapping[TxState, frozenset[TxState]]] = {
     TxState.SIGNED: frozenset({TxState.ACCEPTED, TxState.MINED, TxState.FAILED}),
     TxState.ACCEPTED: frozenset({TxState.MINED, TxState.FAILED}),
     TxState.MINED: frozenset({TxState.FINAL, TxState.ACCEPTED, TxState.FAILED}),
-    TxState.FINAL: frozenset(),
-    TxState.FAILED: frozenset(),
+    TxState.FINAL: frozenset({TxState.ACCEPTED}),
+    TxState.FAILED: frozenset(),  # but see `steps_from`
 }
 _UNMINED: Final = frozenset(
     {Failure.ABANDONED, Failure.REFUSED, Failure.DROPPED, Failure.SUPERSEDED}
@@ -113,6 +116,12 @@ class Signature:
     signed_at: float  # wall clock
 
 
+def steps_from(tx: Tx) -> frozenset[TxState]:
+    """Return which states may follow; one that reverted may be carried out once more, too."""
+    reverted = tx.failure is Failure.REVERTED
+    return STEPS[TxState.FINAL] if reverted else STEPS[tx.state]
+
+
 def check_step(tx: Tx, state: TxState, failure: Failure | None = None) -> None:
     """
     Refuse a step that no transaction may take.
@@ -122,7 +131,7 @@ def check_step(tx: Tx, state: TxState, failure: Failure | None = None) -> None:
     InvariantBroken
         If there is no such step, or no such failure from there.
     """
-    if state not in STEPS[tx.state]:
+    if state not in steps_from(tx):
         raise InvariantBroken(f"transaction {tx.id}: no step from {tx.state} to {state}")
     if (state is TxState.FAILED) != (failure is not None):
         raise InvariantBroken(f"transaction {tx.id}: a failure, and only one, has a kind")

@@ -39,6 +39,8 @@ LONGEST_POLL_SECS: Final = 2.0
 BUMP_BPS: Final = 1_250  # of both fees; nodes ask for a tenth more
 TRANSFER_GAS: Final = 21_000
 LOST_AFTER_BLOCKS: Final = 3  # without receipt and unknown, its nonce used or its call refused
+FILL: Final = "fill"  # the purpose of a transaction that only uses a nonce
+FILL_SECS: Final = 600  # of the chain's time, until another is made instead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +131,8 @@ class Sending:
         self._signer = signer
         self._wall = wall
         self._log = log
+        self._highest_nonce: int | None = None  # that the chain had for the key
+        self._gap_since: int | None = None  # block
 
     def plan(self, row: int, snapshot: Snapshot, plan: Plan) -> Tx:
         """Write that the plan of one decision, `row` in the journal, is to be carried out."""
@@ -256,13 +260,67 @@ class Sending:
         """
         if not self._orders.live:
             return open_ones
-        waiting = []
+        waiting = self._undone(reading)
         signed = self._journal.signatures(open_ones)
         for found in open_ones:
             tx = self._resolve_one(found, signed[found.id], reading, deadline)
             if tx.state not in (TxState.FINAL, TxState.FAILED):
                 waiting.append(tx)
-        return waiting
+        return waiting + self._filled(waiting, reading, deadline)
+
+    def _undone(self, reading: Reading) -> list[Tx]:
+        """
+        Open again what ended on the chain and is on it no more; the next tick resolves it.
+
+        The chain's nonce tells: it falls only when a reorganisation is deeper than the
+        confirmations. It may have fallen before the start, too.
+        """
+        before, nonce = self._highest_nonce, reading.nonce
+        self._highest_nonce = max(nonce, before or 0)
+        if self._sender is None or (before is not None and nonce >= before):
+            return []
+        opened = []
+        for tx in self._journal.mined_from(self._sender, nonce, reading.block.number):
+            why = f"block {tx.block_number} was replaced, deeper than the confirmations"
+            self._log.warning("undone", tx=tx.tx_hash, was=tx.state, nonce=tx.account_nonce)
+            opened.append(
+                self._journal.advance(tx, TxState.ACCEPTED, self._wall(), why, succeeded=None)
+            )
+        return opened
+
+    def _filled(self, waiting: list[Tx], reading: Reading, deadline: Deadline) -> list[Tx]:
+        """
+        Use the nonce for want of which nothing of this key is mined; return what does it.
+
+        Only after some blocks: the node may show, or mine again, what had it.
+        """
+        nonces = {tx.account_nonce or 0 for tx in waiting if tx.sender == self._sender}
+        open_here = {reading.nonce} & nonces or reading.pending_nonce > reading.nonce
+        if open_here or max(nonces, default=0) <= reading.nonce:
+            self._gap_since = None
+            return []
+        head = reading.block.number
+        self._gap_since = head if self._gap_since is None else self._gap_since
+        why_not = self._orders.kill_file.exists() or self.fee_objection(reading.block.base_fee)
+        if head - self._gap_since < LOST_AFTER_BLOCKS or why_not:
+            return []
+        self._log.warning("gap", nonce=reading.nonce, waiting=[tx.tx_hash for tx in waiting])
+        return self._fill(reading, deadline)
+
+    def _fill(self, reading: Reading, deadline: Deadline) -> list[Tx]:
+        signer = self._signer
+        assert signer is not None  # noqa: S101  # what waits is of its key
+        own, now = signer.address, reading.block.at
+        call = CallEntry(
+            purpose=FILL, about=own, to=own, calldata=b"", sender=own, deadline=now + FILL_SECS,
+            at=now,
+        )  # fmt: skip
+        try:
+            tx = self.execute_call(call, reading, deadline)
+        except ChainUnavailable as fault:  # the next tick looks what became of it
+            self._log.warning("not filled", nonce=reading.nonce, error=str(fault))
+            return []
+        return [] if tx.state in (TxState.FINAL, TxState.FAILED) else [tx]
 
     def _resolve_one(
         self, tx: Tx, signed: list[Signature], reading: Reading, deadline: Deadline
@@ -332,9 +390,10 @@ class Sending:
         The call is not simulated again: a node that counts its pool would carry it out on top of
         itself. Whatever of one nonce is mined, the others are void.
         """
-        signer, waited = self._signer, self._wall() - signed[-1].signed_at if signed else 0.0
-        fees = self._orders.fees
-        if signer is None or waited < fees.replace_after_secs or self._orders.kill_file.exists():
+        signer, fees = self._signer, self._orders.fees
+        waited = self._wall() - signed[-1].signed_at if signed else 0.0
+        waits = 0 <= waited < fees.replace_after_secs  # less than none: the clock was set back
+        if signer is None or waits or self._orders.kill_file.exists():
             return tx
         envelope = self._better(tx, reading)
         if envelope is None or len(signed) > fees.max_replacements:
@@ -413,6 +472,7 @@ class Sending:
             tx = self._mined(tx, receipt)
         if head - receipt.block_number + 1 < self._orders.confirmations:
             return tx
+        self._highest_nonce = max(self._highest_nonce or 0, (tx.account_nonce or 0) + 1)
         if receipt.succeeded:
             return self._journal.advance(tx, TxState.FINAL, self._wall())
         return self._fail(tx, Failure.REVERTED, f"reverted: {self._why(tx, receipt)}")

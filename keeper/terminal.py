@@ -21,6 +21,7 @@ from keeper.errors import Fault
 from keeper.journal_pages import JournalPages
 from keeper.web.seen import Held, Seen
 from keeper.web.view.frame import Status, status
+from keeper.web.view.noticed import exit_facts, owner_facts, proposal_lines, settled, vault_remarks
 from keeper.web.watcher import Sources, Watcher
 from keeper.words import (
     LEVEL_WORDS,
@@ -28,7 +29,6 @@ from keeper.words import (
     Level,
     Remark,
     price_fact,
-    remarks,
     short,
     vault_facts,
     venue_facts,
@@ -83,6 +83,7 @@ def eye(chain: Chain, config: Config) -> Eye:
         chain=chain,
         open_journal=no_journal,
         vaults=config.vaults,
+        first_block=config.first_block,
         lives_now=config.chain.clock == "wall",
     )
     return Eye(Watcher(sources, every_secs=1.0))
@@ -118,7 +119,8 @@ def page(seen: Seen, wall: float) -> RenderableType:
     """Return all that is shown at one moment."""
     said = status(seen, wall)
     vaults = [part for held in seen.vaults.values() for part in _vault(seen, held)]
-    notices = [_remark(notice) for notice in said.notices if seen.chain_fault][:1]  # no journal
+    silent = not seen.chain_fault and not seen.noticed_fault  # but for the journal, not asked here
+    notices = [_remark(notice) for notice in ([] if silent else said.notices[:1])]
     return Group(_head(said), *notices, *vaults)
 
 
@@ -131,15 +133,18 @@ def _vault(seen: Seen, held: Held) -> Iterator[RenderableType]:
     vault, risk, tokens = held.snapshot.vault, held.risk, seen.tokens(held)
     yield Text()
     yield Text(f"Vault {vault.vault}  {tokens.asset} / {tokens.quote}", style="bold")
-    for said in remarks(vault, risk, seen.now):
+    for said in vault_remarks(seen, held):
         yield _remark(said)
     yield _table([price_fact(vault, tokens, seen.now)])
-    if risk is None:
-        return
-    yield _table(vault_facts(vault, risk, tokens))
-    for venue, figures in zip(vault.venues, risk.venues, strict=True):
-        yield Text(f"Venue {short(venue.venue)}")
-        yield _table(venue_facts(vault, venue, figures, tokens))
+    if risk is not None:
+        yield _table(vault_facts(settled(seen, held), risk, tokens))
+        for venue, figures in zip(vault.venues, risk.venues, strict=True):
+            yield Text(f"Venue {short(venue.venue)}")
+            yield _table(venue_facts(vault, venue, figures, tokens))
+    yield Text("Without a price, and the owner")
+    yield _table([*exit_facts(seen, held), *owner_facts(seen, held)])
+    for waits in proposal_lines(seen, held):
+        yield Text(f"  {waits.means}: {waits.call}; {waits.when}. {waits.after}".rstrip())
 
 
 def _remark(said: Remark) -> Text:

@@ -41,6 +41,9 @@ LEVEL_WORDS: Final = {
 }
 
 
+URGENCY: Final = (Level.ACT, Level.UNKNOWN, Level.WATCH, Level.GOOD)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remark:
     """One sentence about a vault and how much it asks of a person."""
@@ -170,14 +173,27 @@ def plain(text: str, longest: int = MAX_NAME) -> str:
 # A vault
 
 
-def remarks(vault: VaultSnapshot, risk: Risk | None, now: int) -> list[Remark]:
-    """Return what there is to say about a vault, the most pressing first."""
+def remarks(
+    vault: VaultSnapshot, risk: Risk | None, now: int, *, unsettled: bool = False
+) -> list[Remark]:
+    """
+    Return what there is to say about a vault, the most pressing first.
+
+    Parameters
+    ----------
+    unsettled : bool
+        Whether exits in kind wait to be settled: until then nobody can hedge.
+    """
     if risk is None:
         return [Remark(level=Level.UNKNOWN, words="There has been no price yet, so nothing is.")]
-    said = [*_price_remarks(vault), *_value_remarks(vault, risk), *_hedge_remarks(vault, risk)]
-    said += _pause_remarks(vault, now)
-    order = [Level.ACT, Level.UNKNOWN, Level.WATCH, Level.GOOD]
-    return sorted(said, key=lambda remark: order.index(remark.level))
+    said = [*_price_remarks(vault), *_value_remarks(vault, risk)]
+    said += [] if unsettled else _hedge_remarks(vault, risk)
+    return by_urgency([*said, *_pause_remarks(vault, now)])
+
+
+def by_urgency(said: Sequence[Remark]) -> list[Remark]:
+    """Return the remarks, the most pressing first."""
+    return sorted(said, key=lambda remark: URGENCY.index(remark.level))
 
 
 def worst(said: Sequence[Remark]) -> Level:

@@ -25,6 +25,7 @@ ROLES: Final = {  # index of the test mnemonic
     "keeper": 1,
     "guardian": 2,
     "provider": 3,
+    "staker": 3,  # who has quote from the deployment
     "trader": 4,
     "depositor": 5,
 }

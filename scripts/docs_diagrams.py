@@ -43,18 +43,24 @@ Arrow = tuple[str, str, str]  # from, to, label
 def contracts_diagram() -> str:
     """Return who holds what on the chain."""
     boxes = [
-        Box(name="Depositor", says="", column=0, row=0, plain=True),
-        Box(name="Liquidity provider", says="", column=2, row=0, plain=True),
-        Box(name="Insurance staker", says="", column=3, row=0, plain=True),
-        Box(name="HedgeVault", says="shares, idle coin", column=0, row=1.2),
-        Box(name="LiquidityPool", says="the other side", column=2, row=1.2),
-        Box(name="InsuranceFund", says="first loss", column=3, row=1.2),
+        Box(name="Depositor", says="", column=0.5, row=0, plain=True),
+        Box(name="Liquidity provider", says="", column=3, row=0, plain=True),
+        Box(name="Insurance staker", says="", column=4, row=0, plain=True),
+        Box(name="HedgeVault", says="shares, idle coin", column=0.5, row=1.2),
+        Box(name="LiquidityPool", says="the other side", column=3, row=1.2),
+        Box(name="InsuranceFund", says="first loss", column=4, row=1.2),
         Box(name="RedemptionQueue", says="exits that wait", column=0, row=2.4),
-        Box(name="HedgeBook", says="guard, audit chain", column=1, row=2.4),
-        Box(name="PerpVenue", says="accounts, funding", column=2.5, row=2.4),
-        Box(name="SpotMarket", says="settles profit", column=1, row=3.6),
-        Box(name="PriceOracle", says="one checked price", column=2.5, row=3.6),
-        Box(name="Keeper", says="proposes plans", column=0, row=3.6, plain=True),
+        Box(name="ExitInKind", says="exits without a price", column=1, row=2.4),
+        Box(name="HedgeBook", says="guard, audit chain", column=2, row=2.4),
+        Box(name="PerpVenue", says="accounts, funding", column=3.5, row=2.4),
+        Box(name="SpotMarket", says="settles profit", column=2, row=3.6),
+        Box(name="PriceOracle", says="one checked price", column=3.5, row=3.6),
+        Box(name="Keeper", says="proposes plans", column=1, row=3.6, plain=True),
+        Box(name="Risk owner", says="proposes changes", column=0, row=4.8, plain=True),
+        Box(name="Timelock", says="acts after a delay", column=1, row=4.8),
+        Box(
+            name="What has an owner", says="vault, book, pool, fund", column=2, row=4.8, plain=True
+        ),
     ]
     arrows = [
         ("Depositor", "HedgeVault", "coin"),
@@ -62,12 +68,15 @@ def contracts_diagram() -> str:
         ("Insurance staker", "InsuranceFund", "quote"),
         ("HedgeVault", "HedgeBook", ""),
         ("HedgeVault", "RedemptionQueue", ""),
+        ("HedgeVault", "ExitInKind", ""),
         ("HedgeBook", "PerpVenue", "margin, trades"),
         ("HedgeBook", "SpotMarket", ""),
         ("LiquidityPool", "PerpVenue", ""),
         ("InsuranceFund", "PerpVenue", "cover"),
         ("PriceOracle", "PerpVenue", "price"),
         ("Keeper", "HedgeBook", "plan"),
+        ("Risk owner", "Timelock", ""),
+        ("Timelock", "What has an owner", ""),
     ]
     return svg("The contracts and who uses them", boxes, arrows)
 
@@ -158,7 +167,11 @@ def _arrow(boxes: Mapping[str, Box], start: str, end: str, label: str) -> str:
     line = f'<path class="a" d="M{sx:.1f} {sy:.1f}L{ex:.1f} {ey:.1f}" marker-end="url(#tip)"/>'
     if not label:
         return line
-    side = -3.0 * len(label) if abs(ey - sy) < 1 else 6.0  # over a level line, beside a steep one
+    side = 6.0  # to the right of a line, or over a level one, or to the left of a rising one
+    if abs(ey - sy) < 1:
+        side = -3.0 * len(label)
+    elif (ex - sx) * (ey - sy) < 0:
+        side = -6.0 * len(label) - 6.0
     return line + (
         f'<text class="s" x="{(sx + ex) / 2 + side:.1f}" y="{(sy + ey) / 2 - 5:.1f}">'
         f"{html.escape(label)}</text>"

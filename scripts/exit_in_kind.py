@@ -19,11 +19,11 @@ account, on a local chain also the number of a test account.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
-from brownie import web3
-
+from keeper import exits
+from keeper.exits import Claims, Exits, Price, Terms
+from keeper.snapshot import Address
 from scripts.accounts import confirm, signer
 from scripts.amounts import at_least, parse, show
 from scripts.calls import (
@@ -36,20 +36,12 @@ from scripts.calls import (
     send,
     simulate,
 )
+from scripts.chain_time import head_at
 from scripts.deployments import Deployment
 from scripts.tokens import token
 
 PLAIN: Final = ("status", "announce", "retract", "settle", "redeem")
 USAGE: Final = f"say what: `exit 100`, `exit all`, {', '.join(f'`{word}`' for word in PLAIN)}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claims:
-    """Claims of an account in one round, raw units; `shares` once it is settled."""
-
-    round: int
-    claims: int
-    shares: int | None
 
 
 @for_people
@@ -196,37 +188,38 @@ def lines(deployment: Deployment, account: Any) -> list[str]:
     decimals = int(vault.decimals())
     out = [
         f"Shares     {show(int(vault.balanceOf(account)), decimals)}",
-        f"Exit       {_when(deployment)}",
+        f"Exit       {when(deployment)}",
     ]
     hollow = int(leaving.hollow_shares())
     if hollow:
         out.append(f"Unsettled  {show(hollow, decimals)} shares: all else waits for `settle`")
     for each in claims(deployment, account):
-        worth = "not settled yet"
-        if each.shares is not None:
-            worth = f"good for {show(each.shares, decimals)} shares"
+        worth = exits.claim_words(each, lambda shares: show(shares, decimals))
         out.append(f"Round {each.round:<4} {show(each.claims, decimals)} claims, {worth}")
     return out
 
 
-# Internals
-
-
-def _when(deployment: Deployment) -> str:
+def when(deployment: Deployment) -> str:
+    """Return in words whether one can leave in kind now, and from when."""
     leaving = _leaving(deployment)
     good, _, reason = contract(deployment, "PriceOracle").try_read()
-    announced_at = int(leaving.announced_at())
-    if good:
-        return "not in kind: there is a good price"
-    if announced_at == 0:
-        return f"nobody has announced that there is no price ({reason})"
-    opens_at = announced_at + int(leaving.DELAY())
-    now = int(web3.eth.get_block("latest")["timestamp"])
-    if now < opens_at:
-        return f"in kind in {opens_at - now:,} seconds, if there is no price till then ({reason})"
-    if now >= opens_at + int(leaving.WINDOW()):
-        return "the announcement has lapsed: announce anew"
-    return f"open in kind ({reason})"
+    seen_at = int(contract(deployment, "HedgeBook").state().dict()["last_price_at"])
+    announced_at, delay_secs = int(leaving.announced_at()), int(leaving.DELAY())
+    terms = Terms(
+        address=Address(leaving.address.lower()),
+        delay_secs=delay_secs,
+        patience_secs=int(leaving.PATIENCE()),
+    )
+    announced = Exits(
+        terms=terms,
+        announced_at=announced_at,
+        closes_at=announced_at + delay_secs + int(leaving.WINDOW()),
+    )
+    price = Price(good=bool(good), reason=str(reason), seen_at=seen_at)
+    return exits.when(announced, price, head_at())
+
+
+# Internals
 
 
 def _leaving(deployment: Deployment) -> Any:

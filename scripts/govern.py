@@ -27,13 +27,14 @@ from brownie import web3
 from eth_utils.address import is_address
 
 from keeper.abi import type_of
+from keeper.proposals import NO_PREDECESSOR, RECORDS
 from scripts import timelock
 from scripts.accounts import confirm, signer
 from scripts.amounts import parse_bps
 from scripts.calls import ScriptError, contract, current, for_people, quiet
 from scripts.chain_time import head_at
 from scripts.deployments import OWNED, Deployment
-from scripts.timelock import RECORDS, Call, Proposal
+from scripts.timelock import Call, Proposal
 
 AFTER: Final = "after="
 ANYWAY: Final = "anyway"
@@ -45,13 +46,15 @@ def main() -> None:
     quiet()
     deployment = current()
     print()
-    for line in timelock.lines(deployment):
+    waits = timelock.pending(deployment)
+    for line in timelock.owner_lines(deployment, waits):
         print(line)
-    for each in timelock.pending(deployment):
+    for each in waits:
         print(f"\n0x{each.id.hex()}")
+        print(f"  {timelock.means(deployment, each.call)}:")
         print(f"  {timelock.describe(deployment, each.call)}")
         print(f"  {each.state(head_at())}; proposed by {each.proposed_by}")
-        if each.call.predecessor != timelock.NOTHING:
+        if each.call.predecessor != NO_PREDECESSOR:
             print(f"  only after 0x{each.call.predecessor.hex()}")
 
 
@@ -64,7 +67,7 @@ def propose(*words: str) -> None:
     account = signer("owner", account_name)
     timelock.require_proposer(deployment, account)
     said = timelock.describe(deployment, call)
-    if not anyway and call.predecessor == timelock.NOTHING:
+    if not anyway and call.predecessor == NO_PREDECESSOR:
         timelock.try_out(deployment, call)
     print(f"\n{said}")
     confirm(f"propose {said} as {account}")

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from keeper.units import BPS, DAY_SECS, mul_div_up
+from keeper.words import moment
 from scripts.accounts import confirm, signer
 from scripts.amounts import parse_bps, show_bps
 from scripts.calls import ScriptError, contract, current, for_people, quiet
@@ -24,7 +25,6 @@ from scripts.timelock import (
     Proposal,
     call_of,
     execute,
-    moment,
     propose,
     require_proposer,
     waiting,

@@ -54,7 +54,7 @@ def main(amount: str | None = None, account_name: str | None = None) -> None:
     quiet()
     if amount is None:
         raise ScriptError("say how much: `brownie run stake main 1000`")
-    deployment, account = current(), signer("depositor", account_name)
+    deployment, account = current(), signer("staker", account_name)
     coin = token(deployment, "Quote")
     quote = coin.parse(amount)
     check(deployment, account, quote)
@@ -74,7 +74,7 @@ def main(amount: str | None = None, account_name: str | None = None) -> None:
 def enter(account_name: str | None = None) -> None:
     """Let a stake enter, so that it earns."""
     quiet()
-    deployment, account = current(), signer("depositor", account_name)
+    deployment, account = current(), signer("staker", account_name)
     text = token(deployment, "Quote").show(check_enter(deployment, account).worth)
     print(f"\n{text} of {account} begin to earn.")
     confirm(f"let {text} of {account} enter")
@@ -89,7 +89,7 @@ def request(amount: str | None = None, account_name: str | None = None) -> None:
     quiet()
     if amount is None:
         raise ScriptError("say how much: `brownie run stake request 250`, or `all`")
-    deployment, account = current(), signer("depositor", account_name)
+    deployment, account = current(), signer("staker", account_name)
     fund = contract(deployment, "InsuranceFund")
     coin = token(deployment, "Quote")
     quote = None if amount == "all" else coin.parse(amount)
@@ -109,7 +109,7 @@ def request(amount: str | None = None, account_name: str | None = None) -> None:
 def unstake(account_name: str | None = None) -> None:
     """Take what a request is worth."""
     quiet()
-    deployment, account = current(), signer("depositor", account_name)
+    deployment, account = current(), signer("staker", account_name)
     worth = check_unstake(deployment, account).worth
     text = token(deployment, "Quote").show(worth)
     print(f"\n{account} receives {text}.")
@@ -123,7 +123,7 @@ def unstake(account_name: str | None = None) -> None:
 def cancel(account_name: str | None = None) -> None:
     """End a request, and stake what it is worth anew."""
     quiet()
-    deployment, account = current(), signer("depositor", account_name)
+    deployment, account = current(), signer("staker", account_name)
     found = request_of(deployment, account)
     fund = contract(deployment, "InsuranceFund")
     kept = ask(account, fund.cancel_request, doing="the end of the request")
@@ -143,7 +143,7 @@ def status(account_name: str | None = None) -> None:
     """Say what the account has in the fund; read-only."""
     quiet()
     deployment = current()
-    print("\n" + "\n".join(lines(deployment, signer("depositor", account_name))))
+    print("\n" + "\n".join(lines(deployment, signer("staker", account_name))))
 
 
 def check(deployment: Deployment, account: Any, quote: int) -> None:

@@ -10,6 +10,7 @@ Read-only. Everything but the account is of one block.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ from keeper.risk import Risk, VenueRisk, assess
 from keeper.snapshot import Address, Market, VaultSnapshot, decode_vault, split_page
 from keeper.units import BPS, WAD
 from keeper.words import remarks
-from scripts import accounts, timelock
+from scripts import accounts, exit_in_kind, timelock
 from scripts.amounts import show, show_bps
 from scripts.calls import contract, current, for_people, quiet
 from scripts.deployments import Deployment
@@ -34,10 +35,14 @@ def main(account_name: str | None = None) -> None:
     quiet()
     deployment = current()
     block, at, vault = snapshot(deployment)
+    leaving = contract(deployment, "ExitInKind")
+    hollow = int(leaving.hollow_shares())
+    if hollow:  # the shares as a settlement would leave them: all of one kind
+        vault = replace(vault, total_supply=int(leaving.settled_supply(vault.price_wad)))
     print(f"\nBlock {block}, {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC")
-    for line in lines(vault, at):
+    for line in lines(vault, at, hollow):
         print(line)
-    for line in timelock.lines(deployment):
+    for line in [*exit_lines(deployment, hollow), *timelock.lines(deployment)]:
         print(line)
     if account_name is not None or accounts.is_local():
         for line in holding(deployment, _owner(account_name)):
@@ -54,8 +59,17 @@ def snapshot(deployment: Deployment) -> tuple[int, int, VaultSnapshot]:
     return number, at, decode_vault(pages[0])
 
 
-def lines(vault: VaultSnapshot, now: int) -> list[str]:
-    """Return what a person wants to know of the vault at `now`, Unix seconds."""
+def lines(vault: VaultSnapshot, now: int, hollow: int = 0) -> list[str]:
+    """
+    Return what a person wants to know of the vault.
+
+    Parameters
+    ----------
+    now : int
+        Unix seconds.
+    hollow : int
+        Shares that left in kind and are not settled.
+    """
     age = now - vault.price_updated_at
     price = f"{show(vault.price_wad, 18, 4)} quote for one asset, {age} s old"
     if not vault.price_ok:
@@ -64,7 +78,8 @@ def lines(vault: VaultSnapshot, now: int) -> list[str]:
     if vault.price_wad == 0:
         return [*out, "               without any price nothing else can be said"]
     risk = assess(vault)
-    out += [f"State          {said.words}" for said in remarks(vault, risk, now)]
+    said = remarks(vault, risk, now, unsettled=hollow > 0)
+    out += [f"State          {each.words}" for each in said]
     out += _vault_lines(vault, risk)
     for venue, figures in zip(vault.venues, risk.venues, strict=True):
         out += _venue_lines(vault, figures, venue.market)
@@ -77,6 +92,15 @@ def lines(vault: VaultSnapshot, now: int) -> list[str]:
         if until > now
     ]
     return out + ([f"Paused         {' and '.join(paused)}"] if paused else [])
+
+
+def exit_lines(deployment: Deployment, hollow: int) -> list[str]:
+    """Return whether one can leave without a price."""
+    out = [f"Without price  {exit_in_kind.when(deployment)}"]
+    if hollow:
+        shares = show(hollow, int(contract(deployment, "HedgeVault").decimals()))
+        out.append(f"  unsettled    {shares} shares: all else waits for `settle`")
+    return out
 
 
 def holding(deployment: Deployment, account: Any) -> list[str]:

@@ -8,31 +8,24 @@ over, `pending` finds what waits from the timelock's own events and its word for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from brownie import web3
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
-from eth_utils.crypto import keccak
 
-from keeper.abi import named, type_of
+from keeper import proposals
 from keeper.events import Event
+from keeper.proposals import NO_PREDECESSOR, RECORDS, days
 from keeper.replay import fetch_events
-from keeper.units import DAY_SECS
-from scripts.amounts import show_bps
 from scripts.calls import ScriptError, contract, send, simulate
 from scripts.chain_time import head_at, request
 from scripts.deployments import Deployment
 
-NOTHING: Final = bytes(32)
+NO_SALT: Final = bytes(32)
 NOBODY: Final = "0x" + "00" * 20
 DONE: Final = 1  # what the timelock says of an executed operation instead of its time
 MAX_REPEATS: Final = 1_000
-# Setters that replace a whole record, and the view that tells the present one.
-RECORDS: Final = {"set_limits": "limits", "set_fallback": "fallback_terms"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +34,8 @@ class Call:
 
     target: str
     payload: bytes
-    predecessor: bytes = NOTHING
-    salt: bytes = NOTHING
+    predecessor: bytes = NO_PREDECESSOR
+    salt: bytes = NO_SALT
 
     def words(self) -> tuple[Any, ...]:
         """Return it as the timelock's functions take it; it never sends coins."""
@@ -61,11 +54,7 @@ class Proposal:
 
     def state(self, now: int) -> str:
         """Return in words whether it can be executed."""
-        if now < self.due_at:
-            return f"may be executed from {moment(self.due_at)}"
-        if now > self.expires_at:
-            return f"expired at {moment(self.expires_at)}: cancel it"
-        return f"may be executed until {moment(self.expires_at)}"
+        return proposals.state(self.due_at, self.expires_at, now)
 
 
 def call_of(deployment: Deployment, name: str, method: str, *arguments: Any) -> Call:
@@ -106,7 +95,7 @@ def pending(deployment: Deployment) -> list[Proposal]:
             target=web3.to_checksum_address(event["target"]),
             payload=event["payload"],
             predecessor=event["predecessor"],
-            salt=salts.get(id_, NOTHING),
+            salt=salts.get(id_, NO_SALT),
         )
         sender = str(web3.eth.get_transaction(event.log.tx_hash)["from"])
         found.append(
@@ -221,49 +210,38 @@ def try_out(deployment: Deployment, call: Call) -> None:
 
 def describe(deployment: Deployment, call: Call) -> str:
     """Return a call in words, such as ``HedgeBook.set_hedge_ratio(ratio_bps 95.00 %)``."""
-    names = {entry.address: name for name, entry in deployment.contracts.items()}
-    name = names.get(call.target)
-    raw = f"{name or call.target}: data 0x{call.payload.hex()}"
-    if name is None:
-        return raw
-    target = contract(deployment, name)
-    for entry in target.abi:
-        if entry["type"] != "function" or _selector(entry) != call.payload[:4]:
-            continue
-        try:
-            values = decode([type_of(field) for field in entry["inputs"]], call.payload[4:])
-        except DecodingError:
-            return raw
-        before = RECORDS.get(entry["name"])
-        now = dict(getattr(target, before)().dict()) if before else {}
-        said = [
-            _argument(field, named(field, value), names, now)
-            for field, value in zip(entry["inputs"], values, strict=True)
-        ]
-        return f"{name}.{entry['name']}({', '.join(said)})"
-    return raw
+    name = _name(deployment, call)
+    names = {entry.address.lower(): each for each, entry in deployment.contracts.items()}
+    record = RECORDS.get(proposals.method_of(name, call.payload))
+    present = dict(getattr(contract(deployment, name), record)().dict()) if record else {}
+    return proposals.call_words(name, call.target, call.payload, names, present)
+
+
+def means(deployment: Deployment, call: Call) -> str:
+    """Return what a call is for, in plain words."""
+    return proposals.means(_name(deployment, call), call.payload)
 
 
 def lines(deployment: Deployment) -> list[str]:
     """Return who owns the system, with what delay, and what waits."""
-    lock, now = contract(deployment, "Timelock"), head_at()
-    waits = pending(deployment)
+    waits, now = pending(deployment), head_at()
+    told = [f"  waiting      {_told(deployment, each, now)}" for each in waits]
+    return [*owner_lines(deployment, waits), *told]
+
+
+def owner_lines(deployment: Deployment, waits: Sequence[Proposal]) -> list[str]:
+    """Return who owns the system, with what delay."""
+    lock = contract(deployment, "Timelock")
     return [
         f"Owner          {lock.address}, a timelock of {days(int(lock.get_minimum_delay()))}",
         f"  proposer     {lock.proposer()}, guardian {lock.guardian()}",
         *([] if waits else ["  waiting      nothing"]),
-        *(f"  waiting      {describe(deployment, each.call)}, {each.state(now)}" for each in waits),
     ]
 
 
-def moment(at: int) -> str:
-    """Return Unix seconds as people write them."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def days(secs: int) -> str:
-    """Return a duration in days."""
-    return "a day" if secs == DAY_SECS else f"{secs / DAY_SECS:g} days"
+def _told(deployment: Deployment, proposal: Proposal, now: int) -> str:
+    said = f"{means(deployment, proposal.call)}: {describe(deployment, proposal.call)}"
+    return f"{said}, {proposal.state(now)}"
 
 
 def _unused(lock: Any, call: Call) -> Call:
@@ -278,34 +256,7 @@ def _unused(lock: Any, call: Call) -> Call:
     raise ScriptError(f"this call was made {MAX_REPEATS} times already")
 
 
-def _selector(entry: Mapping[str, Any]) -> bytes:
-    types = ",".join(type_of(field) for field in entry["inputs"])
-    return keccak(text=f"{entry['name']}({types})")[:4]
-
-
-def _argument(
-    field: Mapping[str, Any], value: Any, names: Mapping[str, str], now: Mapping[str, Any]
-) -> str:
-    if isinstance(value, Mapping):
-        changed = [
-            f"{part} {_shown(part, now.get(part), names)} -> {_shown(part, each, names)}"
-            for part, each in value.items()
-            if part not in now or int(now[part]) != each
-        ]
-        return "; ".join(changed) or "as it is"
-    return f"{field['name']} {_shown(field['name'], value, names)}"
-
-
-def _shown(name: str, value: Any, names: Mapping[str, str]) -> str:
-    if isinstance(value, bytes):
-        return "0x" + value.hex()
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_shown(name, each, names) for each in value) + "]"
-    if isinstance(value, str) and value.startswith("0x"):
-        address = web3.to_checksum_address(value)
-        return f"{names[address]} {address}" if address in names else str(address)
-    if name.endswith("_bps") and value is not None:
-        return show_bps(int(value))
-    if name == "delay_secs":
-        return days(int(value))
-    return str(value)
+def _name(deployment: Deployment, call: Call) -> str:
+    """Return which contract of the deployment a call is for; empty for none."""
+    names = {entry.address: name for name, entry in deployment.contracts.items()}
+    return names.get(call.target, "")

@@ -23,6 +23,7 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from keeper.events import Event
+from keeper.proposals import days
 from keeper.units import BPS, DAY_SECS, mul_div_up
 from scripts import timelock
 from scripts.accounts import is_local
@@ -275,7 +276,7 @@ def _timelock(deployment: Deployment) -> list[Finding]:
         _same("Timelock", "roles by its events", _sorted(_holders(logged)), _sorted(held)),
     ]
     if delay != int(before):
-        text = f"delay is {timelock.days(delay)}, was {timelock.days(int(before))} at deployment"
+        text = f"delay is {days(delay)}, was {days(int(before))} at deployment"
         found.append(Finding(grade="note", name="Timelock", text=text))
     for each in timelock.pending(deployment):
         text = f"{timelock.describe(deployment, each.call)} {each.state(head_at())}"

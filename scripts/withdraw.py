@@ -71,6 +71,12 @@ def main(amount: str | None = None, account_name: str | None = None) -> None:
     confirm(f"withdraw {asset.show(offer.assets)} to {account}")
     paid = withdraw(deployment, account, assets, offer)
     print(f"Done: {asset.show(paid)}.")
+    rest = int(contract(deployment, "HedgeVault").balanceOf(account))
+    if amount == "all" and rest:
+        print(
+            f"{show(rest, share_decimals)} shares stay, which are not liquid now: "
+            "`brownie run redeem main request all` queues them"
+        )
 
 
 def quote(deployment: Deployment, account: Any, assets: int | None) -> Offer:
@@ -87,6 +93,8 @@ def quote(deployment: Deployment, account: Any, assets: int | None) -> Offer:
     require_price(deployment, doing)
     if assets is None:
         shares = int(vault.maxRedeem(account))
+        if shares < int(vault.balanceOf(account)):
+            shares = at_least(shares)  # what is liquid moves until the withdrawal is mined
         assets = ask(account, vault.previewRedeem, shares, doing=doing)
     else:
         shares = ask(account, vault.previewWithdraw, assets, doing=doing)

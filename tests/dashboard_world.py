@@ -7,14 +7,18 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from typing import Any
 
 import requests
 import uvicorn
 from eth_abi.abi import encode
+from eth_utils.crypto import keccak
 
+from keeper import abi
 from keeper.cli import _node
 from keeper.collect import SYMBOL
 from keeper.config import load_config
+from keeper.events import Log
 from keeper.journal import Entry, TxState
 from keeper.journal_pages import JournalPages
 from keeper.policy import Memory, Policy
@@ -29,6 +33,10 @@ from tests.rpc_server import LENS, Server, lens_answer
 HOSTILE = "<script>window.pwned=1</script>"
 PATIENCE_SECS = 10.0
 CHAIN_ID = 31337
+
+
+EXIT = address(70)
+EXIT_DELAY, EXIT_PATIENCE = 3 * 86_400, 86_400
 
 
 def symbol(text: str) -> str:
@@ -98,7 +106,14 @@ class World:
         self.node = Server()
         self.states = states or [state_of()]
         self.symbols = ("tETH", "tUSDC")
+        self.logs: list[Log] = []
+        self.views: dict[tuple[str, str], Any] = {  # by contract type and view, anywhere
+            ("HedgeVault", "exit_in_kind"): EXIT,
+            ("ExitInKind", "DELAY"): EXIT_DELAY,
+            ("ExitInKind", "PATIENCE"): EXIT_PATIENCE,
+        }
         self.node.answers["eth_call"] = self._call
+        self.node.answers["eth_getLogs"] = self._logs
         self.journal_path = folder / "journal.sqlite"
         self.config_path = folder / "hedgevault.toml"
         listed = "".join(f'[[vaults]]\naddress = "{s.vault.vault}"\n' for s in self.states)
@@ -118,6 +133,9 @@ class World:
         if call["data"] == SYMBOL:
             first = call["to"] == self.states[0].vault.asset
             return symbol(self.symbols[0 if first else 1])
+        for (kind, view), value in self.views.items():
+            if call["data"].startswith("0x" + selector(kind, view)):
+                return words_of(kind, view, value)
         if call["to"] != LENS:
             return {"code": 3, "message": "execution reverted", "data": "0x"}
         words = bytes.fromhex(call["data"][10:])
@@ -125,6 +143,59 @@ class World:
         by_address = {bytes.fromhex(s.vault.vault[2:]).rjust(32, b"\0"): s for s in self.states}
         found = [by_address[word] for word in asked]
         return lens_answer(self.node.head, self.node.at, found)
+
+    def _logs(self, params):
+        query = params[0]
+        first, last = int(query["fromBlock"], 16), int(query["toBlock"], 16)
+        return [
+            shown(log)
+            for log in self.logs
+            if log.address in query["address"] and first <= log.block <= last
+        ]
+
+    def tell(self, at: str, kind: str, name: str, block: int = 90, **fields) -> None:
+        """Log an event of a contract."""
+        index = sum(log.block == block for log in self.logs)
+        self.logs.append(logged(at, kind, name, fields, block, index))
+
+
+def entry_of(kind: str, sort: str, name: str) -> dict[str, Any]:
+    return next(e for e in abi.load(kind) if e["type"] == sort and e["name"] == name)
+
+
+def selector(kind: str, view: str) -> str:
+    types = ",".join(abi.type_of(field) for field in entry_of(kind, "function", view)["inputs"])
+    return keccak(text=f"{view}({types})")[:4].hex()
+
+
+def words_of(kind: str, view: str, value: Any) -> str:
+    fields = entry_of(kind, "function", view)["outputs"]
+    return "0x" + encode([abi.type_of(field) for field in fields], [value]).hex()
+
+
+def logged(at, kind, name, fields, block, index) -> Log:
+    """Return an event as a node would give it."""
+    inputs = entry_of(kind, "event", name)["inputs"]
+    types = {field["name"]: abi.type_of(field) for field in inputs}
+    topic = keccak(text=f"{name}({','.join(types.values())})")
+    indexed = [field["name"] for field in inputs if field["indexed"]]
+    plain = [field["name"] for field in inputs if not field["indexed"]]
+    return Log(
+        address=at,
+        topics=(topic, *(encode([types[each]], [fields[each]]) for each in indexed)),
+        data=encode([types[each] for each in plain], [fields[each] for each in plain]),
+        block=block,
+        index=index,
+        tx_hash="0x" + f"{block:032x}{index:032x}",
+    )
+
+
+def shown(log: Log) -> dict[str, Any]:
+    return {
+        "address": log.address, "topics": ["0x" + topic.hex() for topic in log.topics],
+        "data": "0x" + log.data.hex(), "blockNumber": hex(log.block),
+        "logIndex": hex(log.index), "transactionHash": log.tx_hash,
+    }  # fmt: skip
 
 
 @contextmanager

@@ -99,7 +99,7 @@ class Process:
         )
         self.signer = signer_of(world.node.chain_id)
 
-    def keeper(self, *, live=True):
+    def keeper(self, *, live=True, confirmations=CONFIRMATIONS, log=None):
         node = Node(
             rpc_url=self.url, chain_id=self.world.node.chain_id, lens=self.lens,
             timeout_secs=TIMEOUT_SECS[self.world.node.kind],
@@ -113,11 +113,11 @@ class Process:
                 max_fee=500 * GWEI, priority_fee=GWEI, max_gas=3_000_000, gas_margin_bps=5_000,
                 replace_after_secs=0.05,
             ),
-            kill_file=self.path.with_name("stop"), confirmations=CONFIRMATIONS,
+            kill_file=self.path.with_name("stop"), confirmations=confirmations,
             receipt_wait_secs=0.05,
         )  # fmt: skip
         keeper = Keeper(
-            chain=chain, journal=journal, orders=orders, signer=self.signer, log=Silent()
+            chain=chain, journal=journal, orders=orders, signer=self.signer, log=log or Silent()
         )
         return keeper, chain, journal
 

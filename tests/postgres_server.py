@@ -9,7 +9,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -85,6 +87,50 @@ class Server:
                 return [tuple(row) for row in found] if found.returns_rows else []
         finally:
             engine.dispose()
+
+
+class Way:
+    """A way to a server that may go silent: it takes connections and bytes, and says nothing."""
+
+    def __init__(self, port: int) -> None:
+        self.open = threading.Event()
+        self.open.set()
+        self._to = ("127.0.0.1", port)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                here, _ = self._listening.accept()
+                there = socket.create_connection(self._to)
+                for pair in ((here, there), (there, here)):
+                    threading.Thread(target=self._carry, args=pair, daemon=True).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while taken := source.recv(65_536):
+                self.open.wait()
+                target.sendall(taken)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def close(self) -> None:
+        self.open.set()
+        self._listening.close()
+
+
+@contextmanager
+def way_to(url: sa.URL) -> Iterator[tuple[Way, sa.URL]]:
+    """Yield a way to a database, and the database's URL by it."""
+    way = Way(url.port)
+    try:
+        yield way, url.set(port=way.port)
+    finally:
+        way.close()
 
 
 def _server() -> Iterator[Server]:

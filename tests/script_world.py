@@ -140,6 +140,24 @@ def replayed(world: World) -> Any:
         chain.close()
 
 
+def noticed(world: World) -> tuple[Any, Any]:
+    """Return what the dashboard reads of a deployed vault: its snapshot, and what was logged."""
+    from keeper.chain import Chain, Node
+    from keeper.deadline import Deadline
+    from keeper.web.notices import Notices
+
+    node, at = world.node, world.deployment
+    vault = at["HedgeVault"].address.lower()
+    lens = at["VaultLens"].address.lower()
+    chain = Chain(Node(rpc_url=node.url, chain_id=node.chain_id, lens=lens, head_max_age_secs=None))
+    try:
+        reading = chain.read([vault], None, [], Deadline(20.0))
+        vaults = [snapshot.vault for snapshot in reading.snapshots]
+        return vaults[0], Notices(chain.batch, 0).read(vaults, reading.block.number)
+    finally:
+        chain.close()
+
+
 def brownie(
     *arguments: str, home: Path, deployments: Path, said: str | None = None
 ) -> subprocess.CompletedProcess[str]:

@@ -251,8 +251,8 @@ class _Pages:
             except KeeperError as fault:
                 faults.append(f"{short(vault.vault)}: {fault}")
                 continue
-            if has_anything(holding):
-                positions.append(position(held, holding, seen.tokens(held), seen.now))
+            if has_anything(seen, vault, holding):
+                positions.append(position(seen, held, holding))
         return self._page(
             request, "depositor", f"Depositor {short(owner)}", seen,
             owner=owner, positions=positions, faults=faults,

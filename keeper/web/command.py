@@ -100,6 +100,7 @@ def desk(
             chain=chain,
             open_journal=partial(_open_journal, config),
             vaults=config.vaults,
+            first_block=config.first_block,
             lives_now=config.chain.clock == "wall",
         ),
         every_secs=every_secs,

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from keeper.events import Event
+from keeper.exits import Exits
+from keeper.proposals import Owner
 from keeper.risk import Risk
 from keeper.snapshot import Address, Block, Snapshot
 from keeper.words import Tokens, tokens_of
@@ -41,6 +43,14 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed:
+    """What exits in kind and owners have logged; exits by vault, owners by their address."""
+
+    exits: Mapping[Address, Exits] = field(default_factory=dict)
+    owners: Mapping[Address, Owner] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """
     The state of everything as of one look.
@@ -58,6 +68,8 @@ class Seen:
         Within which a look follows another; what is older is late.
     chain_fault, journal_fault : str
         Why the last look could not read it, in one line; empty while all is well.
+    noticed_fault : str
+        Why exits in kind and owners could not be read last, in one line; empty while all is well.
     journal_rows : tuple of int
         Highest rows of ticks, decisions and steps.
     """
@@ -73,6 +85,8 @@ class Seen:
     due_secs: float = 30.0
     chain_fault: str = "nothing has been read yet"
     chain_faulty_since: float = 0.0
+    noticed: Noticed = field(default_factory=Noticed)
+    noticed_fault: str = ""
     journal_fault: str = ""
     journal_rows: tuple[int, int, int] = (0, 0, 0)
 

@@ -22,10 +22,12 @@ from keeper.errors import KeeperError
 from keeper.journal_pages import JournalPages
 from keeper.reading import Reading
 from keeper.risk import assess
-from keeper.snapshot import Address, Snapshot
+from keeper.snapshot import Address, Block, Snapshot
+from keeper.web.notices import Notices
 from keeper.web.seen import Held, Node, Seen, Source
 
 LOOK_SECS: Final = 20.0  # at most, for one look at the chain
+REST_SECS: Final = 30.0  # after events could not be read, which may be much to ask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,8 @@ class Sources:
     ----------
     open_journal : callable
         Opens the journal, or raises a `KeeperError` that says in one line why it cannot.
+    first_block : int
+        At or before the deployment, where events begin.
     lives_now : bool
         Whether the chain's time is the world's.
     """
@@ -44,6 +48,7 @@ class Sources:
     chain: Chain
     open_journal: Callable[[], JournalPages]
     vaults: tuple[Address, ...]
+    first_block: int = 0
     lives_now: bool = True
 
 
@@ -59,6 +64,9 @@ class Watcher:
     ) -> None:
         self._sources, self._every_secs, self._wall = sources, every_secs, wall
         self._journal: JournalPages | None = None
+        self._notices = Notices(sources.chain.batch, sources.first_block)
+        self._noticed_at: Block | None = None
+        self._notice_from = 0.0  # wall clock
         self._opening = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
@@ -103,14 +111,16 @@ class Watcher:
 
     def look(self) -> None:
         """Read everything once and publish what is new; a mistake of our own is told, too."""
+        self._publish(lambda seen: self._or_journal(self._with_journal(self._with_chain(seen))))
+        self._publish(self._with_noticed)  # nothing that is older waits for it
+
+    def _publish(self, read: Callable[[Seen], Seen]) -> None:
         before = self.seen
         try:
-            after = self._with_journal(self._with_chain(before))
+            after = read(before)
         except Exception as mistake:  # noqa: BLE001 - a thread that ends would show old as new
             words = f"a mistake of the dashboard's own: {type(mistake).__name__}: {mistake}"
             after = replace(before, chain_fault=words)
-        if after.source is not Source.CHAIN:
-            after = self._from_journal(after)
         known = replace(after, version=before.version, now=before.now, looked_at=before.looked_at)
         changed = _without_counts(known) != _without_counts(before)
         self.seen = replace(after, version=before.version + changed)
@@ -166,6 +176,22 @@ class Watcher:
         answers = self._sources.chain.batch(calls)
         return {**known, **dict(zip(missing, map(symbol_of, answers), strict=True))}
 
+    def _with_noticed(self, seen: Seen) -> Seen:
+        """Follow what was logged, once a block; a fault leaves what was known."""
+        block = seen.block
+        if seen.chain_fault or block is None or block == self._noticed_at:
+            return seen
+        if self._wall() < self._notice_from:
+            return seen
+        try:
+            vaults = [held.snapshot.vault for held in seen.vaults.values()]
+            noticed = self._notices.read(vaults, block.number)
+        except KeeperError as fault:
+            self._notice_from = self._wall() + REST_SECS
+            return replace(seen, noticed_fault=str(fault))
+        self._noticed_at = block
+        return replace(seen, noticed=noticed, noticed_fault="")
+
     # The journal
 
     def _with_journal(self, seen: Seen) -> Seen:
@@ -174,8 +200,10 @@ class Watcher:
         except KeeperError as fault:
             return replace(seen, journal_fault=str(fault))
 
-    def _from_journal(self, seen: Seen) -> Seen:
+    def _or_journal(self, seen: Seen) -> Seen:
         """Let the journal's last snapshots stand in for a chain that was never read."""
+        if seen.source is Source.CHAIN:
+            return seen
         found = {}
         with suppress(KeeperError):
             for vault in self._sources.vaults:

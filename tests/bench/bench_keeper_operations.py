@@ -7,8 +7,11 @@ Requests, CPU and memory of an idle tick by vaults; take-over time.
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -79,6 +82,55 @@ def by_vaults(world, count: int) -> None:
     desk.close()
 
 
+MANY = """
+import sys
+from dataclasses import replace
+from keeper import cli
+orders, many = cli._orders, int(sys.argv.pop(1))
+def multiplied(config, *, live):
+    found = orders(config, live=live)
+    return replace(found, vaults=found.vaults * many)
+cli._orders = multiplied
+cli.main()
+"""  # one vault stands for many, which the configuration refuses
+
+
+def of_the_process(world, count: int) -> None:
+    """Print the memory and CPU of `hedgevault run` with metrics and an alert target."""
+    desk = Replica(
+        world, Path(tempfile.mkdtemp()) / "keeper", Path(tempfile.mkdtemp()) / "j.sqlite"
+    )
+    text = desk.path.read_text(encoding="utf-8").replace(
+        f"tick_secs = {TICK_SECS}", "tick_secs = 0.5"
+    )
+    desk.path.write_text(text + '[alerts]\nurl_env = "BENCH_ALERTS"\n', encoding="utf-8")
+    command = [sys.executable, "-c", MANY, str(count), "run", "--config", str(desk.path)]
+    environment = desk.environment() | {"BENCH_ALERTS": "json://127.0.0.1:9"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        assert until(lambda: desk.role() == "leader")
+        before, began = cpu_secs(process.pid), time.perf_counter()
+        time.sleep(30.0)
+        used, took = cpu_secs(process.pid) - before, time.perf_counter() - began
+        said = dict(line.split(":") for line in status_of(process.pid) if ":" in line)
+        now, peak = (int(said[name].split()[0]) / 1_024 for name in ("VmRSS", "VmHWM"))
+        process.terminate()
+    print(
+        f"{count:4d} vaults: the process has {now:.0f} MB, at most {peak:.0f} MB; "
+        f"CPU {used / took:.1%} at a tick each half second"
+    )
+
+
+def status_of(pid: int) -> list[str]:
+    """Return what the system says of a process."""
+    return Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+
+
+def cpu_secs(pid: int) -> float:
+    """Return the time that a process has computed."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def take_overs(world, place, name: str) -> None:
     """Print how long nobody leads after the leader was stopped, and after it was killed."""
     folder = Path(tempfile.mkdtemp())
@@ -108,6 +160,8 @@ def test_operations__by_vaults_and_take_over() -> None:
         deposit(world.deployment, world.account(5), 50 * ETHER)
         for count in (1, 20, 200):
             by_vaults(world, count)
+        for count in (1, 20, 200):
+            of_the_process(world, count)
         take_overs(world, Path(tempfile.mkdtemp()) / "journal.sqlite", "file")
         programs = folder_of_programs()
         if programs is not None:

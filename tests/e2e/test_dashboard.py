@@ -3,33 +3,25 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 import requests
 
 from tests.browser import PHONE, browser, window
 from tests.dashboard_world import HOSTILE, World, many, served, state_of, write_long_history
-from tests.keeper_node import Desk, Proxy
 from tests.keeper_world import VAULT, VENUE
-from tests.script_world import ETHER, deployed
+from tests.live_dashboard import (
+    DEPOSITOR,
+    PAGES,
+    check_arrival,
+    check_page,
+    hedged,
+    paths,
+    running,
+    said,
+)
+from tests.script_world import DAY_SECS
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
-
-DEPOSITOR = 5
-NEWCOMER = 6
-START_SECS = 20.0
-PAGES = (
-    "overview",
-    "vault",
-    "decisions",
-    "decision",
-    "depositors",
-    "depositor",
-    "venues",
-    "venue",
-    "keeper",
-)
 
 
 @pytest.fixture(scope="module")
@@ -40,96 +32,24 @@ def chromium():
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory, chromium):
-    """A deployed system with a deposit, hedged by the keeper's own command; undone by the end."""
-    from brownie import network
-
-    from scripts import redeem
-    from scripts.deposit import deposit
-
-    folder = tmp_path_factory.mktemp("dashboard")
-    with deployed("anvil", folder) as world, Proxy(world.node.url) as proxy:
-        network.main.gas_buffer(1.5)
-        world.refresh()
-        vault = world.at("HedgeVault")
-        deposit(world.deployment, world.account(DEPOSITOR), 50 * ETHER)
-        desk = Desk(world, folder, proxy.url)
-        desk.write(proxy.url, deployment=True)
-        for _ in range(2):
-            done = desk("once", "--live")
-            assert done.returncode == 0, done.stderr
-        depositor = world.account(DEPOSITOR)
-        redeem.request(world.deployment, depositor, int(vault.balanceOf(depositor)) // 10)
-        yield world, desk, proxy
+    with hedged("anvil", tmp_path_factory.mktemp("dashboard")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def site(system):
-    """The dashboard, started by its command."""
-    _, desk, _ = system
-    with desk.started("dashboard", "--port", "0", "--every", "0.2") as process:
-        line = process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:\d+", line)
-        assert found, line + process.stderr.read()
-        yield found.group()
-        process.terminate()
-        _, errors = process.communicate(timeout=10)
-        assert (process.returncode, errors) == (0, "")
+    with running(system[1]) as url:
+        yield url
 
 
-def paths(site, system) -> dict[str, str]:
-    world, _, _ = system
-    at = {name: world.at(name).address.lower() for name in ("HedgeVault", "PerpVenue")}
-    return {
-        "overview": "/", "vault": f"/vaults/{at['HedgeVault']}", "decisions": "/decisions",
-        "decision": "/decisions/1", "depositors": "/depositors",
-        "depositor": f"/depositors/{world.account(DEPOSITOR).address}",
-        "venues": "/venues", "venue": f"/venues/{at['PerpVenue']}", "keeper": "/keeper",
-    }  # fmt: skip
-
-
-SAYS = {
-    "overview": "In order",
-    "vault": "Hedged: exposure is",
-    "decisions": "Rebalance",
-    "decision": "The chain carried out exactly this plan: the hashes are equal.",
-    "depositors": "Address",
-    "depositor": "first in line",
-    "venues": "1 vault",
-    "venue": "Accounts, the riskiest first",
-    "keeper": "ended well",
-}
-
-
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
-def test_page__on_a_live_chain__says_it_to_everybody(chromium, site, system, name):
-    """Complete, without barriers, nothing leaves the machine, and it fits on a phone."""
-    for scheme in ("light", "dark"):
-        with window(chromium, color_scheme=scheme) as shown:
-            shown.page.goto(site + paths(site, system)[name])
-            assert SAYS[name] in shown.page.inner_text("main").replace("\u00a0", " ")
-            assert shown.barriers() == []
-            assert shown.complaints == []
-            assert shown.foreign(site) == []
-            if scheme == "light":
-                shown.page.set_viewport_size(PHONE)
-                shown.wait_until_it_fits()
-                assert shown.page.locator("nav a").first.is_visible()
+def test_page__on_a_live_chain__says_it_to_everybody(chromium, site, system, name, scheme):
+    check_page(chromium, site, system[0], name, scheme)
 
 
 def test_overview__somebody_deposits__arrives_without_a_reload(chromium, site, system):
-    from scripts.deposit import deposit
-
-    world, _, _ = system
-    with window(chromium) as shown:
-        page = shown.page
-        page.goto(site)
-        page.evaluate("window.kept = 1")
-        before = page.locator("#totals .big").first.inner_text()
-        deposit(world.deployment, world.account(NEWCOMER), 2 * ETHER)
-        page.wait_for_function(
-            "before => document.querySelector('#totals .big').innerText !== before", arg=before
-        )
-        assert page.evaluate("window.kept") == 1
+    check_arrival(chromium, site, system[0])
 
 
 def test_node__does_not_answer__shown_as_such_until_it_does(chromium, site, system):
@@ -152,7 +72,7 @@ def test_node__does_not_answer__shown_as_such_until_it_does(chromium, site, syst
 def test_vault__charts_are_drawn_and_read_by_keys(chromium, site, system):
     with window(chromium) as shown:
         page = shown.page
-        page.goto(site + paths(site, system)["vault"])
+        page.goto(site + paths(system[0])["vault"])
         assert page.locator(".plot canvas").count() == 6
         page.locator(".plot").first.focus()
         page.keyboard.press("End")
@@ -190,15 +110,68 @@ def test_depositor__by_the_form__without_scripts(chromium, site, system):
 def test_depositor__in_the_queue__keeps_what_it_cost(chromium, site, system):
     """Nine tenths in hand and one in the queue are one deposit of 50."""
     with window(chromium) as shown:
-        shown.page.goto(site + paths(site, system)["depositor"])
-        said = " ".join(shown.page.inner_text("main").replace("\u00a0", " ").split())
-        assert "Cost 125,000.00 tUSDC 50.0000 tETH at 2,500.00 tUSDC" in said
-        assert "number 0" in said
+        shown.page.goto(site + paths(system[0])["depositor"])
+        text = said(shown.page)
+        assert "Cost 125,000.00 tUSDC 50.0000 tETH at 2,500.00 tUSDC" in text
+        assert "number 0" in text
 
 
 def test_host__another_name__refused_by_the_real_server(site):
     answer = requests.get(site, headers={"Host": "rebound.example:80"}, timeout=5)
     assert answer.status_code == 421
+
+
+# What concerns a vault beside its own state; last, because the chain's clock moves
+
+
+def test_proposal__made_and_cancelled__comes_and_goes_without_a_reload(chromium, site, system):
+    from scripts import timelock
+
+    world = system[0]
+    call = timelock.call_of(world.deployment, "HedgeBook", "set_hedge_ratio", 9_500)
+    with window(chromium) as shown, world.undone():
+        page = shown.page
+        page.goto(site + paths(world)["vault"])
+        proposal = timelock.propose(world.deployment, world.account(0), call)
+        page.wait_for_selector("#owner >> text=HedgeBook.set_hedge_ratio(ratio_bps 95.00")
+        assert "Change how much of the price risk is removed" in said(page)
+        assert "a timelock of 2 days" in said(page)
+        assert "Proposed to the owner" in page.inner_text("#vault-heading")
+        assert shown.barriers() == []
+        shown.page.set_viewport_size(PHONE)
+        shown.wait_until_it_fits()
+        timelock.cancel(world.deployment, world.account(0), proposal)
+        page.wait_for_selector("#owner >> text=Nothing is proposed.")
+
+
+def test_exit_in_kind__price_dies__announcement_claims_and_settlement(chromium, site, system):
+    from scripts import calls, exit_in_kind
+
+    world, depositor = system[0], system[0].account(DEPOSITOR)
+    answer = int(world.at("AssetFeed").latestRoundData()[1])
+    with window(chromium) as shown, world.undone():
+        page = shown.page
+        page.goto(site + paths(world)["vault"])
+        calls.send(world.account(0), world.at("AssetFeed").set_answer, 0, doing="the feed")
+        exit_in_kind.announce(world.deployment, depositor)
+        page.wait_for_selector("#exits >> text=in kind from 20")
+        world.node.request("evm_increaseTime", 3 * DAY_SECS + 1)
+        world.node.request("evm_mine")
+        page.wait_for_selector("#exits >> text=open in kind until 20")
+        page.goto(site + paths(world)["depositor"])
+        assert "claims on the venues" in said(page)  # what leaving would bring
+        exit_in_kind.exit_in_kind(world.deployment, depositor, 10**21)
+        page.wait_for_selector("text=Claims of exits in kind")
+        assert "number 0 1.0000 not settled yet" in said(page)
+        assert shown.barriers() == []
+        page.set_viewport_size(PHONE)
+        shown.wait_until_it_fits()
+        world.refresh(answer)
+        page.goto(site)
+        page.wait_for_selector("text=nothing else goes on before somebody settles")
+        assert exit_in_kind.settle(world.deployment, depositor)
+        page.goto(site + paths(world)["depositor"])
+        page.wait_for_selector("text=good for ")
 
 
 # Where a scripted node is enough

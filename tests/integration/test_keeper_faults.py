@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing, suppress
 from random import Random
 
 import pytest
 
+from keeper.deadline import Deadline
+from keeper.errors import Fault
 from keeper.journal import TxState
-from tests.fault_world import Run, Tally, foreign
+from tests.fault_world import Process, Run, Tally, foreign, head, publish, unmined
 from tests.keeper_node import NIGHTLY, Proxy
 from tests.script_world import ETHER, deployed
 
@@ -80,3 +83,76 @@ def test_faults__at_random__each_rebalance_exactly_once(system, tmp_path, record
 @pytest.mark.parametrize("system", ["ganache"], indirect=True, scope="module")
 def test_faults__at_random_on_ganache__each_rebalance_exactly_once(system, tmp_path):
     check(system, tmp_path, 50, SEED)
+
+
+# What does not fit into a series
+
+
+class Lines:
+    def __init__(self):
+        self.events = []
+
+    def _line(self, event, **fields):
+        self.events.append(event)
+
+    info = warning = error = _line
+
+
+@pytest.fixture
+def kept(system, tmp_path):
+    """A vault to be hedged, and a keeper to which two confirmations are enough."""
+    with system.undone():
+        for _ in range(12):
+            system.node.request("evm_mine")
+        process = Process(system, tmp_path, system.node.url)
+        log = Lines()
+        keeper, chain, journal = process.keeper(confirmations=2, log=log)
+        publish(system, 2_500)
+
+        def tick(count, *, mines=True):
+            for _ in range(count):
+                with suppress(Fault):
+                    keeper.tick(Deadline(5.0))
+                if mines:
+                    system.node.request("evm_mine")
+            return journal.transactions()
+
+        tick.events = log.events
+        with closing(chain), closing(journal):
+            yield tick
+
+
+def nonces(system):
+    key = Process(system, system.folder, "").signer.address
+    count = int(system.node.request("eth_getTransactionCount", key, "latest"), 16)
+    return int(system.at("HedgeBook").state()[0]), count
+
+
+def test_reorganisation_under_the_confirmations__noticed_and_hedged_once(system, kept):
+    (tx,) = kept(4)
+    before = nonces(system)
+    assert (tx.state, before[0]) == (TxState.FINAL, 1)
+    system.node.request("anvil_reorg", head(system) - tx.block_number + 1, [])
+    assert nonces(system) == (0, before[1] - 1)
+    (again,) = kept(6)
+    assert "undone" in kept.events
+    assert (again.state, again.tx_hash, again.sends) == (TxState.FINAL, tx.tx_hash, 2)
+    assert again.block_hash != tx.block_hash
+    assert nonces(system) == before
+
+
+def test_reorganisation_takes_the_nonce_before_ours__filled_and_hedged_once(system, kept):
+    """It was another process's; what we send waits behind the gap."""
+    _, before = nonces(system)
+    foreign(system, None)
+    since = head(system)
+    with unmined(system):
+        kept(1, mines=False)
+        system.node.request("anvil_reorg", head(system) - since + 1, [])
+    assert nonces(system) == (0, before)
+    rows = kept(10)
+    assert "gap" in kept.events
+    assert [(tx.purpose, tx.state, tx.account_nonce) for tx in rows] == [
+        ("rebalance", TxState.FINAL, before + 1), ("fill", TxState.FINAL, before),
+    ]  # fmt: skip
+    assert nonces(system) == (1, before + 2)

@@ -18,6 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.alert_server import Webhook, until
 from tests.keeper_node import NIGHTLY, Desk, Proxy
+from tests.postgres_server import PASSWORD, postgres, way_to
+
+__all__ = ["postgres"]
 
 pytestmark = [
     pytest.mark.node,
@@ -291,3 +294,36 @@ def test_run__disk_of_the_journal_is_full__watches_on_and_hedges_when_there_is_r
         _, said = stop(process)
     assert process.returncode == 0
     assert {line["event"] for line in said} >= {"tick", "alert", "stopped"}
+
+
+@NIGHTLY
+def test_run__postgresql_says_nothing__watches_on_hedges_when_it_answers_and_stops_in_time(
+    desk, hook, postgres
+):
+    with way_to(postgres.new()) as (way, url):
+        where = url.render_as_string(hide_password=False)
+        desk.path.write_text(desk.path.read_text() + f'[journal]\nurl = "{where}"\n')
+        vault = desk.world.at("HedgeVault").address.lower()
+        ratio = ("hedgevault_vault_margin_ratio_bps", vault)
+        with desk.started("run", "--live") as process:
+            assert until(
+                lambda: desk.ready() and desk.metrics().get(ratio, 0) >= 67_000, PATIENCE_SECS
+            )
+            way.open.clear()
+            desk.world.refresh(3_250 * 10**8)
+            assert until(lambda: desk.metrics()[ratio] < 67_000, 60)  # it sees what happens
+            assert until(lambda: "raised: journal_unavailable (critical)" in hook.titles(), 60)
+            assert any("check the database server" in told["message"] for told in hook.got)
+            assert int(desk.world.at("HedgeBook").state()[0]) == 1  # and does nothing about it
+
+            way.open.set()
+            assert until(lambda: desk.metrics()[ratio] >= 67_000, 60)
+            assert until(lambda: "resolved: journal_unavailable (critical)" in hook.titles(), 30)
+            way.open.clear()
+            time.sleep(1.0)
+            took, said = stop(process)
+    assert took < STOP_SECS
+    assert (process.returncode, said[-1]["event"]) == (0, "stopped")
+    assert PASSWORD not in json.dumps(said)
+    waits = [line["secs"] for line in said if line["event"] == "tick" and line["result"] != "ok"]
+    print(f"\nticks without an answer: {len(waits)}, the longest {max(waits):.1f} s")

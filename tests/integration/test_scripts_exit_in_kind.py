@@ -8,10 +8,12 @@ from contextlib import closing
 
 import pytest
 
+from keeper import exits
 from keeper.journal import Journal
 from keeper.lifecycle import TxState
+from keeper.risk import assess
 from tests.keeper_node import Desk
-from tests.script_world import DAY_SECS, ETHER, deployed, replayed, spoken
+from tests.script_world import DAY_SECS, ETHER, deployed, noticed, replayed, spoken
 
 said, complaint = spoken("exit_in_kind")
 pytestmark = [
@@ -94,9 +96,9 @@ def test_exit_in_kind__price_dies_and_comes_back__keeper_settles_claims_are_rede
     answer = kill_price(world)
     assert "nobody has announced" in said(capsys, "status")
     assert "not announced" in complaint(capsys, "exit", "all")
-    assert "in kind in 259," in said(capsys, "announce")
+    assert "days, if no price comes" in said(capsys, "announce")
     wait(world, 3 * DAY_SECS + 1)
-    assert "open in kind (oracle: asset feed zero)" in said(capsys, "status")
+    assert "(oracle: asset feed zero)" in said(capsys, "status").partition("open in kind until")[2]
     asset, quote = world.at("Asset"), world.at("Quote")
     depositor, vault = world.account(DEPOSITOR), world.at("HedgeVault")
     had = int(asset.balanceOf(depositor)), int(quote.balanceOf(depositor))
@@ -126,6 +128,75 @@ def test_exit_in_kind__price_dies_and_comes_back__keeper_settles_claims_are_rede
     shares = int(vault.balanceOf(depositor))
     worth = got[0] + got[1] * 10**12 * 10**8 // answer + int(vault.convertToAssets(shares))
     assert 19 * ETHER < worth < 20 * ETHER
+
+
+def test_exit_in_kind__what_the_dashboard_reads__is_what_the_contracts_say(world, capsys):
+    """Folded from events, to the unit, in the same words as the script's."""
+    from scripts import exit_in_kind, status
+
+    answer = kill_price(world)
+    said(capsys, "announce")
+    wait(world, 3 * DAY_SECS + 1)
+    for index, amount in ((DEPOSITOR, 5), (OTHER, 7)):
+        shares = amount * 10 ** int(world.at("HedgeVault").decimals())
+        vault, found = noticed(world)
+        left = found.exits[vault.vault]
+        account = world.account(index)
+        paid = exit_in_kind.preview(world.deployment, account, shares)
+        assert exits.paid_in_kind(left, vault, shares) == paid
+        said(capsys, "exit", str(amount), str(index))
+    now = head_at()
+    vault, found = noticed(world)
+    left = found.exits[vault.vault]
+    assert exits.is_open(left, exits.price_of(vault), now)
+    assert exits.when(left, exits.price_of(vault), now) == exit_in_kind.when(world.deployment)
+    check(world, left)
+    nav, price_wad = assess(vault).nav, vault.price_wad
+    truly = int(world.at("ExitInKind").settled_supply(price_wad))
+    assert exits.settled_supply(left, vault, nav) == pytest.approx(truly, rel=10**-9)
+    assert truly < vault.total_supply
+    told = status.exit_lines(world.deployment, left.hollow)
+    assert told[1].startswith("  unsettled    12 shares")
+    world.refresh(answer)
+    said(capsys, "settle")
+    said(capsys, "redeem")
+    vault, found = noticed(world)
+    left = found.exits[vault.vault]
+    assert left.round == 1
+    check(world, left)
+
+
+def head_at():
+    from scripts import chain_time
+
+    return chain_time.head_at()
+
+
+def check(world, left):
+    """Hold what was folded against the contract's own views."""
+    from scripts import exit_in_kind
+
+    leaving = world.at("ExitInKind")
+    assert left.hollow == int(leaving.hollow_shares())
+    assert left.round == int(leaving.round())
+    assert left.announced_at == int(leaving.announced_at())
+    for index in (DEPOSITOR, OTHER):
+        account = world.account(index)
+        told = exits.claims_of(left, account.address.lower())
+        assert told == exit_in_kind.claims(world.deployment, account)
+
+
+def test_exit_in_kind__announced_then_a_price_was_seen__announce_anew(world, capsys):
+    answer = kill_price(world)
+    said(capsys, "announce")
+    world.refresh(answer)
+    from scripts.deposit import deposit
+
+    deposit(world.deployment, world.account(OTHER), ETHER)  # the book sees the price
+    kill_price(world)
+    wait(world, 3 * DAY_SECS + 1)
+    assert "a good price was seen since the announcement" in said(capsys, "status")
+    assert "a good price was seen" in complaint(capsys, "exit", "all")
 
 
 def test_exit_in_kind__then_verified_and_audited(world, capsys):

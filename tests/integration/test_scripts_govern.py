@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.script_world import DAY_SECS, deployed, replayed, spoken
+from tests.script_world import DAY_SECS, deployed, noticed, replayed, spoken
 
 pytestmark = [
     pytest.mark.node,
@@ -47,6 +47,7 @@ def test_govern__from_proposal_to_execution__in_words(world, govern, capsys):
     listed = said(capsys)
     assert f"HedgeBook.set_keeper(keeper {KEEPER})" in listed
     assert f"proposed by {world.account(0)}" in listed
+    assert "change who may rebalance:" in listed
     assert "a timelock of 2 days" in listed
     assert "may be executed from 20" in complaint(capsys, id_, action="execute")
     assert world.at("HedgeBook").keeper() == world.account(1)
@@ -68,6 +69,31 @@ def test_govern__record__only_what_changes_is_named(world, govern, capsys):
     said(capsys, action="execute")
     changes = {"slippage_bps": 50, "cooldown_secs": 900}
     assert world.at("HedgeBook").limits().dict() == dict(before) | changes
+
+
+def test_govern__what_the_dashboard_reads__is_what_the_script_lists(world, govern, capsys):
+    from scripts import timelock
+
+    said, _ = govern
+    said(capsys, "HedgeBook", "set_limits", "slippage_bps=0.5%", action="propose")
+    said(capsys, "HedgeVault", "set_base_charge", "79", action="propose")
+    gone = said(capsys, "HedgeBook", "set_keeper", KEEPER, action="propose")
+    said(capsys, gone.rpartition("execute ")[2].strip(), action="cancel")
+    vault, found = noticed(world)
+    owner = found.owners[vault.owner]
+    lock = world.at("Timelock")
+    assert owner.delay_secs == int(lock.get_minimum_delay())
+    assert (owner.proposer, owner.guardian) == (
+        str(lock.proposer()).lower(), str(lock.guardian()).lower(),
+    )  # fmt: skip
+    listed = timelock.pending(world.deployment)
+    assert [
+        (each.id, each.call, each.due_at, each.expires_at) for each in owner.proposals
+    ] == [
+        ("0x" + each.id.hex(), timelock.describe(world.deployment, each.call),
+         each.due_at, each.expires_at)
+        for each in listed
+    ]  # fmt: skip
 
 
 def test_govern__cancel__proposer_and_guardian_only(world, govern, capsys):
@@ -203,4 +229,6 @@ def test_status__owner__with_what_waits(world, govern, capsys, monkeypatch):
     text = spoken("status")[0](capsys)
     assert f"Owner          {world.deployment['Timelock'].address}, a timelock of 2 days" in text
     assert f"proposer     {world.account(0)}, guardian {world.account(2)}" in text
-    assert f"waiting      HedgeBook.set_keeper(keeper {KEEPER}), may be executed from" in text
+    call = f"HedgeBook.set_keeper(keeper {KEEPER})"
+    assert f"waiting      change who may rebalance: {call}, may be executed from" in text
+    assert "Without price  not in kind: there is a good price" in text

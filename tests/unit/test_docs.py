@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from keeper.abi import CONTRACTS
 from keeper.config import ConfigFile
 from keeper.errors import REASONS
-from scripts.docs_diagrams import Box, svg
+from scripts.docs_diagrams import Box, contracts_diagram, svg
 from scripts.docs_reference import configuration_page, contracts_page, gas_table, reasons_page
+from tests.browser import browser, window
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
@@ -62,6 +64,19 @@ def test_site__loads_nothing_from_elsewhere(site):
         assert LOADED.findall(page.read_text(encoding="utf-8")) == [], page.name
 
 
+@pytest.mark.parametrize("page", ["index.html", "reference/contracts.html"])
+def test_site__opened_from_its_folder__is_searched_without_a_server(site, page):
+    with browser() as chromium, window(chromium) as shown:
+        shown.page.goto((site / page).as_uri())
+        query = shown.page.locator("[data-md-component=search-query]")
+        query.press_sequentially("deleveraging")  # key by key, as the theme listens
+        shown.page.locator(".md-search-result__item a >> text=levered most").first.click()
+        shown.page.wait_for_url(re.compile(r"[?&]h="))
+        assert shown.page.locator("mark[data-md-highlight]").count() > 0  # what was sought
+        assert shown.foreign("file://") == []
+        assert shown.complaints == []
+
+
 def test_site__gas_is_that_of_the_snapshot(site):
     text = (site / "numbers.html").read_text(encoding="utf-8")
     assert gas_table().splitlines()[2].split("|")[2].strip() in text
@@ -100,6 +115,11 @@ def test_contracts__each_with_its_functions_and_how_it_is_stopped():
         for name in re.findall(r"^@external\n(?:@\w+\n)*def (\w+)\(", source, re.MULTILINE):
             if not name.startswith("__"):
                 assert f"### {path.stem}.{name}".replace("_", "") in part.replace("\\_", ""), name
+
+
+def test_diagram__every_contract_that_somebody_meets():
+    drawn = contracts_diagram()
+    assert [name for name in CONTRACTS if name != "VaultLens" and f">{name}<" not in drawn] == []
 
 
 def test_configuration__has_every_key():

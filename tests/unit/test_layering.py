@@ -41,6 +41,8 @@ CORE = [
     *sorted(KEEPER.glob("simulation/model*.py")),
     *sorted(KEEPER.glob("simulation/model*/**/*.py")),
     KEEPER / "words.py",
+    KEEPER / "exits.py",
+    KEEPER / "proposals.py",
     KEEPER / "web" / "seen.py",
     *sorted(KEEPER.glob("web/view/*.py")),
 ]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-A depositor by address: what is owned, what it cost, where it waits.
+A depositor by address: what is owned, what it cost, where it waits, what it can claim.
 
 Cost is kept by the average method: a deposit adds what was paid, an exit or a transfer takes the
 same share of cost as of shares. Shares that came by transfer have no known cost.
@@ -12,10 +12,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from keeper import exits
 from keeper.events import Event
+from keeper.exits import Claims
+from keeper.risk import Risk
 from keeper.snapshot import ZERO_ADDRESS, Address, VaultSnapshot
 from keeper.units import WAD, div_floor, price_divisor
-from keeper.web.seen import Held, Holding, Request
+from keeper.web.seen import Held, Holding, Request, Seen
+from keeper.web.view.noticed import settled
 from keeper.words import Fact, Tokens, moment, percent, span
 
 PRECISION: Final = 10_000
@@ -62,6 +66,16 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimLine:
+    """Claims of the depositor's in one round of exits in kind."""
+
+    round: int
+    claims: str
+    state: str
+    worth: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """What a depositor has in one vault."""
 
@@ -72,30 +86,33 @@ class Position:
     facts: tuple[Fact, ...]
     exits: tuple[Fact, ...]
     waiting: tuple[Waiting, ...]
+    claims: tuple[ClaimLine, ...]
 
 
-def position(held: Held, holding: Holding, tokens: Tokens, now: int) -> Position:
+def position(seen: Seen, held: Held, holding: Holding) -> Position:
     """Return what a depositor has in one vault."""
-    vault = held.snapshot.vault
+    vault, tokens = settled(seen, held), seen.tokens(held)
     basis = basis_of(holding.owner, holding.queue, holding.events, vault)
     mine = [request for request in holding.requests if request.owner == holding.owner]
     queued = sum(request.shares for request in mine)
-    worth = _worth(held, holding.shares + queued)
+    worth = _worth(vault, held.risk, holding.shares + queued)
     return Position(
         vault=vault.vault,
         vault_short=vault.vault[:10],
         name=f"{tokens.asset} / {tokens.quote}",
         headline=_headline(vault, worth, holding, tokens),
         facts=tuple(_facts(vault, basis, worth, holding, tokens)),
-        exits=tuple(_exits(vault, holding, tokens)),
-        waiting=tuple(_waiting(each, held, holding, tokens, now) for each in mine),
+        exits=(*_exits(vault, holding, tokens), *_in_kind(seen, held, holding)),
+        waiting=tuple(_waiting(each, seen, held, holding) for each in mine),
+        claims=tuple(_claim(each, seen, held) for each in _claims(seen, vault, holding)),
     )
 
 
-def has_anything(holding: Holding) -> bool:
+def has_anything(seen: Seen, vault: VaultSnapshot, holding: Holding) -> bool:
     """Return whether the account owns or waits for anything in the vault."""
     mine = any(request.owner == holding.owner for request in holding.requests)
-    return bool(holding.shares or holding.claim_assets or mine)
+    claims = _claims(seen, vault, holding)
+    return bool(holding.shares or holding.claim_assets or mine or claims)
 
 
 def basis_of(
@@ -130,12 +147,11 @@ def _transfer(basis: Basis, event: Event, owner: Address, queue: Address) -> Non
         basis.gifted += event["value"]
 
 
-def _worth(held: Held, shares: int) -> int:
+def _worth(vault: VaultSnapshot, risk: Risk | None, shares: int) -> int:
     """Return what shares are worth in assets, before charges."""
-    supply = held.snapshot.vault.total_supply
-    if held.risk is None or supply == 0:
+    if risk is None or vault.total_supply == 0:
         return 0
-    return div_floor(held.risk.equity * shares, supply)
+    return div_floor(risk.equity * shares, vault.total_supply)
 
 
 def _headline(vault: VaultSnapshot, worth: int, holding: Holding, tokens: Tokens) -> str:
@@ -165,17 +181,22 @@ def _facts(
         Fact(name="Worth", value=tokens.quotes(quote), note=tokens.assets(worth)),
     ]
     if basis.gifted:
-        note = "came by transfer: their cost is not known"
+        note = "came by transfer or for claims: their cost is not known"
         facts.append(Fact(name="Received", value=tokens.shares(basis.gifted), note=note))
     if not basis.quote:
         return facts
-    gain = quote - basis.quote
+    bought = div_floor(quote * (basis.shares - basis.gifted), basis.shares)
+    gain, whose = bought - basis.quote, " of what was paid for" if basis.gifted else ""
     held = _quote(vault, basis.assets)
     paid = f"{tokens.assets(basis.assets)} at {tokens.price(_average(basis, vault))}"
     return [
         *facts,
         Fact(name="Cost", value=tokens.quotes(basis.quote), note=paid),
-        Fact(name="Change", value=tokens.quotes(gain, signed=True), note=_part(gain, basis.quote)),
+        Fact(
+            name="Change",
+            value=tokens.quotes(gain, signed=True),
+            note=_part(gain, basis.quote) + whose,
+        ),
         Fact(
             name="If simply held",
             value=tokens.quotes(held - basis.quote, signed=True),
@@ -220,7 +241,36 @@ def _exits(vault: VaultSnapshot, holding: Holding, tokens: Tokens) -> list[Fact]
     return [*facts, Fact(name="Queue", value=pending, note="for what is not liquid at once")]
 
 
-def _waiting(request: Request, held: Held, holding: Holding, tokens: Tokens, now: int) -> Waiting:
+def _in_kind(seen: Seen, held: Held, holding: Holding) -> list[Fact]:
+    """Return what leaving in kind would bring, while that is open."""
+    vault, tokens = held.snapshot.vault, seen.tokens(held)
+    leaving = seen.noticed.exits.get(vault.vault)
+    if leaving is None or not exits.is_open(leaving, exits.price_of(vault), seen.now):
+        return []
+    assets, quote = exits.paid_in_kind(leaving, vault, holding.shares)
+    paid = f"{tokens.assets(assets)} and {tokens.quotes(quote)}"
+    note = f"and {tokens.shares(holding.shares)} claims on the venues"
+    return [Fact(name="In kind", value=paid, note=note)]
+
+
+def _claims(seen: Seen, vault: VaultSnapshot, holding: Holding) -> list[Claims]:
+    leaving = seen.noticed.exits.get(vault.vault)
+    return [] if leaving is None else exits.claims_of(leaving, holding.owner)
+
+
+def _claim(each: Claims, seen: Seen, held: Held) -> ClaimLine:
+    tokens, vault = seen.tokens(held), settled(seen, held)
+    worth = tokens.assets(_worth(vault, held.risk, each.shares or 0))
+    return ClaimLine(
+        round=each.round,
+        claims=tokens.shares(each.claims),
+        state=exits.claim_words(each, tokens.shares),
+        worth="known when settled" if each.shares is None else worth,
+    )
+
+
+def _waiting(request: Request, seen: Seen, held: Held, holding: Holding) -> Waiting:
+    tokens, now, vault = seen.tokens(held), seen.now, settled(seen, held)
     before = _before(request, holding.requests)
     due = (
         "due with the next price"
@@ -231,7 +281,7 @@ def _waiting(request: Request, held: Held, holding: Holding, tokens: Tokens, now
     return Waiting(
         number=request.number,
         shares=tokens.shares(request.shares),
-        worth=tokens.assets(_worth(held, request.shares)),
+        worth=tokens.assets(_worth(vault, held.risk, request.shares)),
         least=tokens.assets(request.min_assets),
         place=f"{len(before)} before it, {ahead} shares" if before else "first in line",
         when=f"{due}; may be cancelled from {moment(request.cancel_at)}",

@@ -63,6 +63,10 @@ def _notices(seen: Seen, wall: float) -> list[Remark]:
         said.append(Remark(level=Level.WATCH, words=words))
     if seen.chain_fault:
         said.append(Remark(level=Level.ACT, words=_outage(seen, wall)))
+    if seen.noticed_fault:
+        words = f"What was logged cannot be read: {seen.noticed_fault}. "
+        words += "Exits in kind and what waits at the owner are missing, or as they were."
+        said.append(Remark(level=Level.WATCH, words=words))
     if seen.journal_fault:
         words = f"The journal cannot be read: {seen.journal_fault}. "
         words += "Decisions and charts are missing; what stands on the chain is not."

@@ -12,20 +12,20 @@ from typing import Final
 from keeper.snapshot import VaultSnapshot
 from keeper.units import BPS
 from keeper.web.seen import Held, Seen
+from keeper.web.view.noticed import settled, vault_remarks
 from keeper.words import (
     LEVEL_WORDS,
     NOTHING,
+    URGENCY,
     Fact,
     Level,
     percent,
-    remarks,
     share_value,
     short,
     times,
     worst,
 )
 
-URGENCY: Final = (Level.ACT, Level.UNKNOWN, Level.WATCH, Level.GOOD)
 GAUGE_REACH: Final = 1.5  # urgent bands from the target to the end of the gauge
 
 
@@ -79,7 +79,7 @@ def overview(seen: Seen) -> Overview:
 def vault_row(seen: Seen, held: Held) -> VaultRow:
     """Return a vault in one row."""
     vault, risk, tokens = held.snapshot.vault, held.risk, seen.tokens(held)
-    said = remarks(vault, risk, seen.now)
+    said = vault_remarks(seen, held)
     level = worst(said)
     row = VaultRow(
         address=vault.vault,
@@ -95,7 +95,7 @@ def vault_row(seen: Seen, held: Held) -> VaultRow:
     return replace(
         row,
         nav=tokens.quotes(risk.nav),
-        share=share_value(vault, risk, tokens),
+        share=share_value(settled(seen, held), risk, tokens),
         exposure=percent(risk.exposure_bps),
         gauge=gauge(vault, risk.exposure_bps, risk.target_exposure_bps),
         margin=times(risk.margin_ratio_bps),

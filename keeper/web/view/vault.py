@@ -11,6 +11,15 @@ from dataclasses import dataclass
 from keeper.snapshot import VaultSnapshot
 from keeper.units import BPS
 from keeper.web.seen import Held, Seen
+from keeper.web.view.noticed import (
+    ProposalLine,
+    exit_facts,
+    has_timelock,
+    owner_facts,
+    proposal_lines,
+    settled,
+    vault_remarks,
+)
 from keeper.web.view.overview import VaultRow, vault_row
 from keeper.words import (
     Fact,
@@ -19,7 +28,6 @@ from keeper.words import (
     moment,
     percent,
     price_fact,
-    remarks,
     short,
     span,
     times,
@@ -59,16 +67,21 @@ class VaultPage:
     budgets: tuple[Meter, ...]
     limits: tuple[Fact, ...]
     addresses: tuple[Fact, ...]
+    exits: tuple[Fact, ...]
+    owner: tuple[Fact, ...]
+    has_timelock: bool
+    proposals: tuple[ProposalLine, ...]
 
 
 def vault_page(seen: Seen, held: Held) -> VaultPage:
     """Return the page of one vault."""
     vault, risk, tokens = held.snapshot.vault, held.risk, seen.tokens(held)
-    facts = {fact.name: fact for fact in vault_facts(vault, risk, tokens)} if risk else {}
+    shares = settled(seen, held)
+    facts = {fact.name: fact for fact in vault_facts(shares, risk, tokens)} if risk else {}
     shown = ("Net asset value", "Share value", "Exposure", "Drift")
     return VaultPage(
         row=vault_row(seen, held),
-        remarks=tuple(remarks(vault, risk, seen.now)),
+        remarks=tuple(vault_remarks(seen, held)),
         headline=tuple(facts[name] for name in shown if name in facts),
         holdings=(
             price_fact(vault, tokens, seen.now),
@@ -79,6 +92,10 @@ def vault_page(seen: Seen, held: Held) -> VaultPage:
         budgets=tuple(_budgets(held, tokens)),
         limits=tuple(_limits(vault, tokens)),
         addresses=tuple(_addresses(vault)),
+        exits=exit_facts(seen, held),
+        owner=owner_facts(seen, held),
+        has_timelock=has_timelock(seen, held),
+        proposals=proposal_lines(seen, held),
     )
 
 

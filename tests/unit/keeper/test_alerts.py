@@ -82,6 +82,22 @@ def test_advance__lasts_long__reminds(alerts):
     assert told == [Stage.RAISED, Stage.REMINDER, Stage.REMINDER]
 
 
+def test_advance__clock_was_set_back__waits_no_longer_than_otherwise(alerts):
+    told, at = [], 10_000.0
+    alerts.note(*NODE, "silent", at)
+    for now, words in ((0.0, "silent"), (AFTER, "silent"), (-5_000.0, "silent")):
+        alerts.note(*NODE, words, now)
+        told += alerts.advance(now)
+    alerts.advance(-5_000.0 + REMIND - 1)
+    told += alerts.advance(-5_000.0 + REMIND)
+    alerts.note(*NODE, None, 0.0)
+    told += [*alerts.advance(-10_000.0), *alerts.advance(-10_000.0 + AFTER)]
+    assert stages(told) == [
+        ("node_unavailable", stage) for stage in (Stage.RAISED, Stage.REMINDER, Stage.RESOLVED)
+    ]
+    assert all(message.secs >= 0 for message in told)
+
+
 def test_note__subjects__are_apart(alerts):
     alerts.note("drift_urgent", "0x01", "120 bps", 0.0)
     alerts.note("drift_urgent", "0x02", "130 bps", 0.0)

@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
@@ -35,6 +37,15 @@ def call(tmp_path, monkeypatch):
 
 def test_exit_codes__are_four():
     assert (OK, FAULT, USAGE, HALT) == (0, 1, 2, 3)
+
+
+def test_import__keeper_that_runs__holds_neither_plots_nor_arrays():
+    """They are of reports and backtests, and a third of the memory."""
+    code = "import sys, keeper.cli; print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"matplotlib", "numpy", "scipy", "pandas", "arch", "numba", "web3", "brownie"}
+    heavy |= {"psycopg", "alembic", "fastapi", "uvicorn", "plotly"}
+    assert heavy & {name.partition(".")[0] for name in said.stdout.split()} == set()
 
 
 def test_init__writes_a_file_that_loads_and_overwrites_none(call, tmp_path):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -16,13 +17,13 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from keeper import database, tables
+from keeper import database, postgresql, tables
 from keeper.database import Database, database_url, place_of
 from keeper.errors import ConfigInvalid, JournalDamaged, JournalUnavailable
 from keeper.journal import Failure, Journal, TxState
 from keeper.policy import Memory
 from tests.keeper_world import VAULT
-from tests.postgres_server import PASSWORD
+from tests.postgres_server import PASSWORD, way_to
 
 OLD = Path(__file__).with_name("journals") / "before_versions.sql"
 
@@ -288,3 +289,70 @@ def test_journal__server_stops_and_comes_back__one_line_and_then_as_before(fragi
     journal.end_tick(row, 3.0, 1, "ok")
     assert [tick["result"] for tick in journal.ticks()] == ["ok"]
     journal.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(database, "ANSWER_SECS", 1)
+    monkeypatch.setattr(database, "REST_SECS", 0.8)
+    monkeypatch.setattr(postgresql, "MORE_SECS", 0.2)
+
+
+def took(use):
+    began = time.monotonic()
+    with pytest.raises(JournalUnavailable, match="check the database server") as fault:
+        use()
+    assert "\n" not in str(fault.value)
+    return time.monotonic() - began, str(fault.value)
+
+
+def test_journal__server_says_nothing__one_line_in_time_and_then_as_before(postgres, impatient):
+    with way_to(postgres.new()) as (way, url), closing(Journal(url, 31337)) as journal:
+        row = journal.write_fault("tick", 1.0, 2.0, 1, "fault", "x")
+        way.open.clear()
+        secs, words = took(lambda: journal.end_tick(row, 3.0, 1, "ok"))
+        assert 1.2 <= secs < 4.0
+        secs, words = took(journal.in_flight)
+        assert secs < 0.3  # nobody waits for what was silent a moment ago
+        assert "there was no answer, it is tried again in 1 s" in words
+        way.open.set()
+        time.sleep(0.9)
+        journal.end_tick(row, 3.0, 1, "ok")
+        assert [tick["result"] for tick in journal.ticks()] == ["ok"]
+
+
+def test_journal__server_goes_silent_in_a_transaction__one_line_and_nothing_of_it(
+    postgres, impatient
+):
+    with way_to(postgres.new()) as (way, url), closing(Journal(url, 31337)) as journal:
+
+        def use():
+            with journal.at_once():
+                journal.write_fault("tick", 1.0, 2.0, 1, "fault", "x")
+                way.open.clear()
+                journal.write_fault("tick", 2.0, 3.0, 1, "fault", "y")
+
+        secs, words = took(use)
+        assert 1.2 <= secs < 2.4  # nothing is taken back by a second wait
+        assert "connection: no answer for 1.2 s: check" in words
+        way.open.set()
+        time.sleep(0.9)
+        assert journal.ticks() == []
+
+
+def test_journal__server_takes_the_connection_and_says_nothing__one_line_in_time(
+    postgres, impatient, monkeypatch
+):
+    monkeypatch.setattr(database, "CONNECT_SECS", 2)  # libpq knows no less
+    with way_to(postgres.new()) as (way, url):
+        way.open.clear()
+        secs, words = took(lambda: Journal(url, 31337))
+    assert 1.5 < secs < 5.0
+    assert "timeout expired" in words
+
+
+def test_patient_connection__slow_answer_within_its_time__is_waited_for(postgres):
+    opener = postgresql.Opener(answer_secs=2.0, rest_secs=1.0)
+    url = postgres.new().set(drivername="postgresql")
+    with closing(opener.open(url.render_as_string(hide_password=False))) as db:
+        assert db.execute("SELECT pg_sleep(0.4), 7").fetchone()[1] == 7

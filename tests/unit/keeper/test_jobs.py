@@ -11,10 +11,14 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from apscheduler.events import EVENT_JOB_MISSED, JobExecutionEvent
+from apscheduler.executors import base as executors
+from apscheduler.schedulers import base as schedulers
 
+from keeper import jobs as keeper_jobs
 from keeper.errors import (
     ChainUnavailable,
     DeadlineExceeded,
@@ -68,6 +72,38 @@ def test_run__journal_is_ill__is_watched_as_often_as_before():
     run_for(jobs, 0.5)
     assert len(seen) >= 5
     assert jobs.counts["tick: fault"] == len(seen)
+
+
+@pytest.mark.parametrize("leap", [-7_200.0, 7_200.0])
+def test_run__clock_of_the_host_leaps__runs_on(monkeypatch, leap):
+    ahead = [0.0]
+
+    class Set(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(seconds=ahead[0])
+
+    for module in (schedulers, executors, keeper_jobs):
+        monkeypatch.setattr(module, "datetime", Set)
+    at = []
+
+    def run(_deadline):
+        at.append(time.monotonic())
+        if len(at) == 3:
+            ahead[0] = leap
+        elif len(at) == 20:
+            jobs.stop()
+
+    log = Log()
+    jobs = Jobs([job(run, every=0.1)], log=log, wall=lambda: time.time() + ahead[0])
+    ends = threading.Timer(8.0, jobs.stop)
+    ends.start()
+    jobs.run()
+    ends.cancel()
+    assert len(at) == 20
+    assert at[-1] - at[2] < 4.0
+    leaps = [line["leapt_secs"] for line in log.lines if line["event"] == "clock"]
+    assert leaps == [pytest.approx(leap, abs=0.5)]
 
 
 def test_run__fault__is_tried_again_more_rarely():

@@ -120,6 +120,16 @@ def test_advance__each_pair_of_states(file, state, before, after):
             file.advance(tx, after, 4.0)
 
 
+def test_advance__reverted__only_what_was_on_the_chain_opens_again(file, state):
+    tx = brought(file, state, TxState.MINED)
+    tx = file.advance(tx, TxState.FAILED, 4.0, failure=Failure.REVERTED)
+    opened = file.advance(tx, TxState.ACCEPTED, 5.0, failure=None)
+    assert (opened.state, opened.failure) == (TxState.ACCEPTED, None)
+    for step in set(TxState) - {TxState.ACCEPTED}:
+        with pytest.raises(InvariantBroken, match="no step from failed"):
+            file.advance(tx, step, 6.0)
+
+
 @pytest.mark.parametrize(("before", "failure"), list(product(PATHS, Failure)))
 def test_advance__each_failure_from_each_state(file, state, before, failure):
     tx = brought(file, state, before)

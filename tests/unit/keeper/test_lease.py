@@ -6,13 +6,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 import pytest
 
 from keeper import database
+from keeper import lease as lease_module
 from keeper.errors import ConfigInvalid, Fault, JournalUnavailable, LeaseLost
 from keeper.lease import Lease, held, place_for
+from tests.postgres_server import way_to
 
 
 def test_held__second__one_line_with_the_process(tmp_path):
@@ -180,6 +183,31 @@ def test_lease__server_is_gone__nobody_can_say(fragile):
     assert lease.leads()
     lease.check()
     lease._place.release()
+
+
+def test_lease__server_says_nothing__nobody_waits_for_it(postgres, monkeypatch):
+    monkeypatch.setattr(lease_module, "ANSWER_SECS", 0.1)
+    monkeypatch.setattr(database, "REST_SECS", 0.8)
+    with way_to(postgres.new()) as (way, url):
+        lease = Lease(place_for(url), 3.0)
+        assert lease.leads()
+        way.open.clear()
+        began = time.monotonic()
+        with pytest.raises(LeaseLost):
+            lease.check()
+        assert time.monotonic() - began < 2.0
+        began = time.monotonic()
+        with pytest.raises(JournalUnavailable, match="the lease is out of reach"):
+            lease.leads()
+        lease._place.release()
+        assert time.monotonic() - began < 0.3
+        way.open.set()
+        time.sleep(0.9)
+        assert lease.leads()
+        way.open.clear()
+        began = time.monotonic()
+        lease._place.release()
+        assert time.monotonic() - began < 2 * lease_module.FAREWELL_SECS
 
 
 def test_lease__journals_of_two_schemas__do_not_matter_to_each_other(postgres):

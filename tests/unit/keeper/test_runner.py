@@ -576,6 +576,137 @@ def test_tick__reorg__mined_goes_back_and_final_comes(bench, chain):
     ]  # fmt: skip
 
 
+def undo(bench, chain):
+    """Take the block of the hedge away, deeper than the confirmations, and go on above it."""
+    (tx_hash,) = chain.sends
+    gone = chain.receipts.pop(tx_hash)
+    chain.nonce -= 1
+    chain.vault = bench.before
+    chain.pass_blocks(2)
+    return tx_hash, gone
+
+
+@pytest.fixture
+def hedged(bench, chain):
+    bench.before = chain.vault
+    bench.tick()
+    assert bench.states() == [TxState.FINAL]
+    return bench
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_tick__reorg_under_the_confirmations__final_opens_and_is_sent_again(
+    hedged, chain, restarted
+):
+    tx_hash, _ = undo(hedged, chain)
+    if restarted:
+        hedged.start()
+    report = hedged.tick()
+    assert hedged.states() == [TxState.ACCEPTED]
+    assert report.verdicts[0].note == f"waiting for transaction {tx_hash}"
+    assert {"event": "undone", "tx": tx_hash, "was": "final", "nonce": 5} in hedged.log.lines
+    hedged.tick()
+    hedged.tick()
+    assert chain.sends == [tx_hash, tx_hash]
+    assert (hedged.states(), chain.vault.state.nonce) == ([TxState.FINAL], 8)
+    (tx,) = hedged.journal.transactions()
+    assert (tx.succeeded, tx.block_number) == (True, chain.block.number)
+
+
+def test_tick__reorg_under_the_confirmations_and_plan_expired__planned_anew(hedged, chain):
+    tx_hash, _ = undo(hedged, chain)
+    chain.block = replace(chain.block, at=chain.block.at + 700)
+    for _ in range(3):
+        hedged.tick()
+    assert hedged.states() == [TxState.FAILED, TxState.FINAL]
+    assert chain.sends[0] == tx_hash != chain.sends[1]
+    first, second = hedged.journal.transactions()
+    assert (first.failure, first.plan_nonce) == (Failure.DROPPED, second.plan_nonce)
+
+
+def test_tick__reorg_under_the_confirmations_and_mined_again__nothing_is_sent(hedged, chain):
+    tx_hash, gone = undo(hedged, chain)
+    chain.vault = replace(chain.vault, state=replace(chain.vault.state, paused_until=NOW + 10**6))
+    hedged.tick()
+    chain.receipts[tx_hash] = replace(gone, block_number=chain.block.number, block_hash="0xother")
+    chain.nonce += 1
+    hedged.tick()
+    assert (hedged.states(), len(chain.sends)) == ([TxState.FINAL], 1)
+
+
+def test_tick__nonce_of_a_lower_head__nothing_opens(hedged, chain):
+    """A node that lags has not seen the block yet: it says nothing about it."""
+    hedged.start()
+    head, chain.nonce = chain.block, chain.nonce - 1
+    chain.block = replace(head, number=head.number - 1)
+    hedged.tick()
+    assert hedged.states()[0] is TxState.FINAL
+
+
+def gap(bench, chain):
+    """Let something of another process vanish whose nonce was before ours."""
+    chain.automine = False
+    bench.tick()
+    assert bench.states() == [TxState.ACCEPTED]
+    chain.nonce, chain.foreign = 4, -1  # what waits behind a gap is not counted
+
+
+def test_tick__nonce_before_ours_is_gone__filled_after_some_blocks(bench, chain):
+    gap(bench, chain)
+    for _ in range(3):
+        bench.tick()
+        assert len(chain.sends) == 1
+        chain.pass_blocks(1)
+    bench.tick()
+    filled = bench.signer.envelopes[-1]
+    assert (filled.nonce, filled.to, filled.calldata) == (4, KEEPER, b"")
+    assert [tx.purpose for tx in bench.journal.transactions()] == ["rebalance", "fill"]
+    assert any(line["event"] == "gap" and line["nonce"] == 4 for line in bench.log.lines)
+    bench.tick()
+    assert len(chain.sends) == 2  # one is enough
+    hedge, chain.hedge, chain.foreign = chain.hedge, lambda: None, 0
+    ours, fills = list(chain.pool), chain.pool.pop(chain.sends[-1])
+    chain.pool = {chain.sends[-1]: fills}
+    chain.mine()
+    chain.hedge = hedge
+    chain.pool = {ours[0]: b""}
+    chain.mine()
+    bench.tick()
+    assert bench.states() == [TxState.FINAL, TxState.FINAL]
+    assert chain.executed == 1
+
+
+@pytest.mark.parametrize("why", ["comes back", "another waits there", "kill file", "base fee"])
+def test_tick__gap_that_closes_or_is_not_to_be_closed__sends_nothing(bench, chain, why):
+    gap(bench, chain)
+    bench.tick()
+    chain.pass_blocks(2)
+    if why == "comes back":
+        chain.nonce = 5
+    elif why == "another waits there":
+        chain.foreign = 0
+    elif why == "kill file":
+        bench.kill_file.touch()
+    else:
+        chain.block = replace(chain.block, base_fee=101 * GWEI)
+    bench.tick()
+    chain.nonce = 4
+    chain.pass_blocks(1)
+    bench.tick()
+    assert len(chain.sends) == 1
+
+
+def test_tick__gap_and_the_node_goes_silent__filled_later(bench, chain):
+    gap(bench, chain)
+    bench.tick()
+    chain.pass_blocks(3)
+    chain.fail_at, chain.error = "simulate", ChainUnavailable("silent")
+    bench.tick()
+    assert bench.log.lines[-2]["event"] == "not filled"
+    bench.tick()
+    assert len(chain.sends) == 2
+
+
 STAGES = ["read", "simulate", "sign", "before send", "after send", "receipt"]
 
 
@@ -941,6 +1072,14 @@ def test_tick__waits_too_long__paid_an_eighth_more_with_the_same_nonce(bench, ch
     assert (tx.state, tx.sends, tx.max_fee) == (TxState.ACCEPTED, 2, second.max_fee)
     assert len(bench.journal.signatures([tx])[tx.id]) == 2
     assert bench.journal.hashes([tx]) == chain.sends
+
+
+def test_tick__clock_was_set_back__does_not_wait_until_it_is_as_late_again(bench, chain):
+    waiting(bench, chain)
+    later(bench, -7_200.0)
+    assert len(chain.sends) == 2
+    later(bench, 9.0)
+    assert len(chain.sends) == 2
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])

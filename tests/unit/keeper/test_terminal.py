@@ -10,6 +10,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from keeper import terminal
+from keeper.abi import call_data
 from keeper.chain import Chain
 from keeper.cli import FAULT, OK, _node, app
 from keeper.config import load_config
@@ -48,6 +49,30 @@ def test_status__says_what_the_dashboard_says(world):
     facts = vault_facts(vault, assess(vault), tokens_of(vault, "tETH", "tUSDC"))
     assert all(fact.value in said for fact in facts)
     assert "Liquidation price" in said
+
+
+def test_status__what_waits_and_exits_in_kind__said_as_the_dashboard_does(world):
+    vault = state_of().vault
+    views = ("get_minimum_delay", "GRACE", "get_timestamp")
+    world.views |= {("Timelock", view): 172_800 for view in views}
+    world.views |= {("Timelock", view): VAULT for view in ("proposer", "guardian")}
+    payload = call_data("HedgeBook", "set_hedge_ratio", 9_500)
+    fields = {"id": bytes(32), "index": 0, "target": vault.book, "amount": 0, "payload": payload}
+    world.tell(vault.owner, "Timelock", "CallScheduled", **fields, predecessor=bytes(32), delay=1)
+    result = CliRunner().invoke(app, ["status", "--config", str(world.config_path)])
+    said = " ".join(result.output.split())
+    assert "Change how much of the price risk is removed:" in said
+    assert "HedgeBook.set_hedge_ratio(ratio_bps 95.00 %)" in said
+    assert "a timelock of 2 days" in said
+    assert "not in kind: there is a good price" in said
+
+
+def test_status__events_refused__said_and_the_vaults_stay(world):
+    world.node.answers["eth_getLogs"] = {"code": -32000, "message": "range too large"}
+    result = CliRunner().invoke(app, ["status", "--config", str(world.config_path)])
+    assert result.exit_code == OK
+    assert "What was logged cannot be read" in result.output
+    assert VAULT in result.output
 
 
 def test_status__node_down__one_line(world):

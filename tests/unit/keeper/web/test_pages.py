@@ -10,8 +10,12 @@ from dataclasses import replace
 import pytest
 import requests
 
+from keeper.abi import call_data
 from keeper.alerts import Alerts
+from keeper.snapshot import ZERO_ADDRESS
+from keeper.words import moment
 from tests.dashboard_world import (
+    EXIT,
     HOSTILE,
     World,
     many,
@@ -24,6 +28,7 @@ from tests.dashboard_world import (
 from tests.keeper_world import NOW, VAULT, VENUE, snapshot_of
 
 NOBODY = "0x" + "ab" * 20
+DAY = 86_400
 
 
 @pytest.fixture(scope="module")
@@ -276,6 +281,84 @@ def test_secrets__in_the_url_of_a_node__never_shown(tmp_path):
         for path in ("/", "/keeper", f"/depositors/{NOBODY}"):
             assert "topsecretkey" not in text_of(url + path)[1]
     world.close()
+
+
+def with_timelock(world):
+    """Give the vault an owner that waits, and one proposal of the keeper's replacement."""
+    vault = world.states[0].vault
+    world.views |= {
+        ("Timelock", "get_minimum_delay"): 2 * DAY,
+        ("Timelock", "proposer"): NOBODY,
+        ("Timelock", "guardian"): NOBODY,
+        ("Timelock", "GRACE"): 7 * DAY,
+        ("Timelock", "get_timestamp"): NOW + DAY,
+    }
+    payload = call_data("HedgeBook", "set_keeper", NOBODY)
+    fields = {"id": bytes(32), "index": 0, "target": vault.book, "amount": 0, "payload": payload}
+    world.tell(vault.owner, "Timelock", "CallScheduled", **fields, predecessor=bytes(32), delay=1)
+
+
+def test_vault__what_waits_at_the_owner__told_before_it_happens(fresh):
+    _, url = fresh(with_timelock)
+    assert "Proposed to the owner: change who may rebalance; it may be" in text_of(url)[1]
+    page = text_of(f"{url}/vaults/{VAULT}")[1]
+    assert "a timelock of 2 days" in page
+    assert "Change who may rebalance" in page
+    assert "HedgeBook.set_keeper(keeper 0xABaB" in page
+    assert f"may be executed from {moment(NOW + DAY)}" in page
+
+
+def test_vault__nothing_proposed_and_no_timelock__both_said(fresh):
+    _, url = fresh(lambda world: (with_timelock(world), world.logs.clear()))
+    assert "Nothing is proposed." in text_of(f"{url}/vaults/{VAULT}")[1]
+
+
+def test_vault__exits_in_kind__open_round_and_announcement(fresh):
+    no_price = replace(state_of().vault, price_ok=False, price_reason="oracle: asset feed zero")
+    no_price = replace(no_price, state=replace(no_price.state, last_price_at=NOW - 9 * DAY))
+
+    def prepare(world):
+        times = {"opens_at": NOW - DAY, "closes_at": NOW + 29 * DAY}
+        world.tell(EXIT, "ExitInKind", "ExitsAnnounced", sender=NOBODY, **times)
+        left = {"round": 0, "owner": NOBODY, "receiver": NOBODY, "assets": 1, "quote": 1}
+        world.tell(EXIT, "ExitInKind", "ExitedInKind", **left, shares=10**21, hollow_after=10**21)
+
+    _, url = fresh(prepare, states=[snapshot_of(no_price, at=NOW)])
+    page = text_of(f"{url}/vaults/{VAULT}")[1]
+    assert f"open in kind until {moment(NOW + 29 * DAY)} (oracle: asset feed zero)" in page
+    assert "1.0000 shares have left in kind" in page
+    assert "all else waits for a settlement" in page
+
+
+def test_depositor__claims_only__each_round_listed(fresh):
+    def prepare(world):
+        world.views |= {
+            **{("HedgeVault", view): 0 for view in ("balanceOf", "maxWithdraw")},
+            **{("HedgeVault", view): 0 for view in ("convertToAssets", "previewRedeem")},
+            ("HedgeVault", "queue"): NOBODY,
+            **{("RedemptionQueue", view): 0 for view in ("claim_of", "first", "count")},
+            **{("RedemptionQueue", view): 0 for view in ("DELAY", "CANCEL_DELAY")},
+        }
+        moved = {"caller": NOBODY, "sender": ZERO_ADDRESS, "receiver": NOBODY}
+        world.tell(EXIT, "ExitInKind", "Transfer", **moved, id=0, amount=10**21)
+
+    _, url = fresh(prepare)
+    page = text_of(f"{url}/depositors/{NOBODY}")[1]
+    assert "Claims of exits in kind" in page
+    assert "not settled yet" in page
+
+
+def test_events__node_refuses_them__said_and_the_rest_stays(fresh):
+    def prepare(world):
+        refusal = {"code": -32000, "message": "<b>query returned more than 10000 results"}
+        world.node.answers["eth_getLogs"] = refusal
+
+    _, url = fresh(prepare)
+    page = text_of(url)[1]
+    assert "What was logged cannot be read" in page
+    assert "&lt;b&gt;query returned" in page
+    assert "1 of 1" in page
+    assert "Not read yet." in text_of(f"{url}/vaults/{VAULT}")[1]
 
 
 def test_overview__what_is_pressing__comes_first(fresh):

@@ -7,27 +7,33 @@ from dataclasses import replace
 
 import pytest
 
+from keeper.audit import Round
 from keeper.events import Event, Log
+from keeper.exits import Exits, Terms
 from keeper.journal import TxState
 from keeper.journal_pages import DecisionHead
+from keeper.proposals import Owner, Proposal
 from keeper.risk import assess
 from keeper.snapshot import ZERO_ADDRESS
+from keeper.units import BPS
 from keeper.upkeep import Account, Stage
 from keeper.web.histories import thinned
-from keeper.web.seen import Held, Holding, Request, Seen, Source
+from keeper.web.seen import Held, Holding, Noticed, Request, Seen, Source
 from keeper.web.view.charts import charts, columns, point_of, table
 from keeper.web.view.decisions import decision_lines
-from keeper.web.view.depositor import basis_of, position
+from keeper.web.view.depositor import basis_of, has_anything, position
 from keeper.web.view.frame import status
 from keeper.web.view.health import own_words
 from keeper.web.view.overview import gauge, overview
+from keeper.web.view.vault import vault_page
 from keeper.web.view.venue import accounts_part
-from keeper.words import Level, tokens_of
-from tests.dashboard_world import many, state_of
-from tests.keeper_world import BOOK, ETHER, NOW, VAULT, address
+from keeper.words import Level, moment, tokens_of
+from tests.dashboard_world import EXIT, many, state_of
+from tests.keeper_world import BOOK, ETHER, NOW, VAULT, address, snapshot_of
 from tests.upkeep_world import venue as venue_read
 
 OWNER, QUEUE, OTHER = address(77), address(78), address(79)
+DAY = 86_400
 
 
 def held(state):
@@ -166,7 +172,8 @@ def holding(**fields):
 
 def test_position__says_worth_cost_and_what_leaving_brings():
     state = state_of()
-    found = position(held(state), holding(), tokens_of(state.vault, "tETH", "tUSDC"), NOW)
+    symbols = {state.vault.asset: "tETH", state.vault.quote: "tUSDC"}
+    found = position(seen(state, symbols=symbols), held(state), holding())
     facts = {fact.name: fact for fact in (*found.facts, *found.exits)}
     assert facts["Cost"].value == "98,000.00 tUSDC"  # 98 at 1,000
     assert facts["If simply held"].value == "+98,000.00 tUSDC"  # now at 2,000
@@ -174,6 +181,18 @@ def test_position__says_worth_cost_and_what_leaving_brings():
     assert facts["Value when leaving"].note == "after a charge of 1.0000 tETH (1.03 %)"
     # 63 idle, so 7 of the 70 come from margin
     assert facts["Payable at once"].note == "63.0000 tETH from idle, 7.0000 tETH from margin"
+
+
+def test_position__half_came_by_transfer__change_is_of_what_was_paid_for():
+    state, half = state_of(), state_of().vault.total_supply // 2
+    events = (flow(OWNER, 49 * ETHER, half, 2_000), transfer(OTHER, OWNER, half))
+    found = position(seen(state), held(state), holding(shares=2 * half, events=events))
+    facts = {fact.name: fact for fact in found.facts}
+    assert facts["Received"].note.startswith("came by transfer")
+    assert facts["Cost"].value == "98,000.00 quote"
+    gain = float(facts["Change"].value.split()[0].replace(",", ""))
+    assert abs(gain) < 1  # 49 bought at 2,000 are worth as much; the 49 that came are no gain
+    assert facts["Change"].note.endswith("of what was paid for")
 
 
 def test_position__in_the_queue__says_who_is_before_it():
@@ -185,7 +204,7 @@ def test_position__in_the_queue__says_who_is_before_it():
         )
         for number, owner in ((3, OTHER), (4, OWNER))
     )  # fmt: skip
-    found = position(held(state), holding(requests=(ahead, mine)), tokens_of(state.vault), NOW)
+    found = position(seen(state), held(state), holding(requests=(ahead, mine)))
     (waiting,) = found.waiting
     assert waiting.place == "1 before it, 0.001000 shares"
     assert waiting.when.startswith("due in 90 s; may be cancelled from 2024-08-01")
@@ -193,8 +212,122 @@ def test_position__in_the_queue__says_who_is_before_it():
 
 def test_position__vault_cannot_price__says_so():
     state = state_of()
-    found = position(held(state), holding(exit_assets=None), tokens_of(state.vault), NOW)
+    found = position(seen(state), held(state), holding(exit_assets=None))
     assert found.exits[0].value == "cannot be priced now"
+
+
+def leaving(**fields):
+    """Return what is noticed of exits that were announced long enough ago, and no price since."""
+    terms = Terms(address=EXIT, delay_secs=3 * DAY, patience_secs=DAY)
+    standard = {"terms": terms, "announced_at": NOW - 4 * DAY, "closes_at": NOW + 29 * DAY}
+    return Noticed(exits={VAULT: Exits(**(standard | fields))})
+
+
+def test_position__leaving_in_kind_is_open__says_what_it_would_pay():
+    vault = replace(state_of().vault, price_ok=False, price_reason="oracle: asset feed zero")
+    vault = replace(vault, state=replace(vault.state, last_price_at=NOW - 5 * DAY))
+    state = snapshot_of(vault, at=NOW)
+    shares = vault.total_supply // 2
+    open_now = seen(state, noticed=leaving())
+    facts = {f.name: f for f in position(open_now, held(state), holding(shares=shares)).exits}
+    assert facts["In kind"].value.startswith("31.5000 asset and ")  # half of 63 that are idle
+    too_early = seen(state, noticed=leaving(announced_at=NOW - DAY))
+    names = [f.name for f in position(too_early, held(state), holding(shares=shares)).exits]
+    assert "In kind" not in names
+
+
+def test_shares__some_left_in_kind__worth_what_a_settlement_would_leave():
+    """What is at the venues is shared by all, what is idle only by those who stayed."""
+    state, supply = state_of(), state_of().vault.total_supply
+    half, quarter = leaving(hollow=supply // 2), holding(shares=supply // 4)
+    worth = {
+        noticed: {f.name: f for f in position(each, held(state), quarter).facts}["Worth"].note
+        for noticed, each in (("half left", seen(state, noticed=half)), ("none", seen(state)))
+    }
+    # Of 98 in all 63 are idle; leavers pay the base charge on as much as was idle for them.
+    base = state.vault.base_charge_bps / BPS
+    left = 35 / 2 - min(35 / 2, base * 63)
+    assert float(worth["half left"].split()[0]) == pytest.approx((98 - left) / 2, rel=0.01)
+    assert float(worth["none"].split()[0]) == pytest.approx(98 / 4, rel=0.01)
+
+
+def test_vault__some_left_in_kind__nobody_is_told_to_hedge_before_it_is_settled():
+    state = state_of(drift=20)
+    assert "must hedge at once" in overview(seen(state)).vaults[0].remark
+    waits = seen(state, noticed=leaving(hollow=10**21))
+    assert "nothing else goes on before somebody settles" in overview(waits).vaults[0].remark
+    assert not any("must hedge" in said.words for said in vault_page(waits, held(state)).remarks)
+
+
+def test_position__claims__each_round_with_what_it_is_good_for():
+    state, supply = state_of(), state_of().vault.total_supply
+    noticed = leaving(
+        round=1,
+        rounds={0: Round(claims=200, shares=supply // 4)},
+        claims={(0, OWNER): 100, (1, OWNER): 7, (1, OTHER): 9},
+    )
+    found = position(seen(state, noticed=noticed), held(state), holding())
+    assert [line.round for line in found.claims] == [0, 1]
+    assert found.claims[0].state.startswith("good for ")
+    eighth = assess(state.vault).equity // 8
+    assert found.claims[0].worth == tokens_of(state.vault).assets(eighth)
+    assert (found.claims[1].state, found.claims[1].worth) == (
+        "not settled yet", "known when settled",
+    )  # fmt: skip
+
+
+def test_has_anything__claims_alone__are_something():
+    state = state_of()
+    nothing = holding(shares=0)
+    assert not has_anything(seen(state), state.vault, nothing)
+    noticed = leaving(claims={(0, OWNER): 1})
+    assert has_anything(seen(state, noticed=noticed), state.vault, nothing)
+    assert not has_anything(
+        seen(state, noticed=leaving(claims={(0, OTHER): 1})), state.vault, nothing
+    )
+
+
+def proposal(target, due_at=NOW + 60):
+    return Proposal(
+        id="0x" + "ab" * 32, target=target, means="change who may rebalance",
+        call="HedgeBook.set_keeper(keeper 0x00)", after="", due_at=due_at, expires_at=due_at + DAY,
+    )  # fmt: skip
+
+
+def owned(state, *proposals):
+    owner = state.vault.owner
+    return Noticed(owners={owner: Owner(address=owner, delay_secs=2 * DAY, proposals=proposals)})
+
+
+def test_overview__something_is_proposed__in_the_vaults_row():
+    state = state_of()
+    row = overview(seen(state, noticed=owned(state, proposal(BOOK)))).vaults[0]
+    assert row.level is Level.WATCH
+    assert row.remark == (
+        f"Proposed to the owner: change who may rebalance; it may be executed from "
+        f"{moment(NOW + 60)}."
+    )
+    dead = owned(state, proposal(BOOK, due_at=NOW - 2 * DAY))
+    assert overview(seen(state, noticed=dead)).vaults[0].level is Level.GOOD
+
+
+def test_vault_page__proposal_for_another_vault_of_the_owner__not_told_here():
+    mine, other = state_of(), many(1)[0]
+    other = snapshot_of(replace(other.vault, book=address(500)), at=NOW)
+    noticed = owned(mine, proposal(address(500)), proposal(other.vault.vault), proposal(OTHER))
+    both = seen(mine, other, noticed=noticed)
+    assert len(vault_page(both, held(mine)).proposals) == 1
+    assert len(vault_page(both, both.vaults[other.vault.vault]).proposals) == 3
+
+
+def test_vault_page__owner_without_timelock__acts_at_once():
+    state = state_of()
+    owner = state.vault.owner
+    page = vault_page(
+        seen(state, noticed=Noticed(owners={owner: Owner(address=owner)})), held(state)
+    )
+    assert "may act at once" in page.owner[0].note
+    assert not page.has_timelock
 
 
 def test_accounts__riskiest_first_and_the_vaults_own_named():
