@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -399,8 +400,8 @@ def test_on_result__hears_of_every_run():
     heard = []
     jobs = make(job(lambda deadline: None), on_result=lambda name, result: heard.append(result))
     run_for(jobs, 0.3)
-    assert set(heard) == {"ok"}
-    assert len(heard) == jobs.counts["tick: ok"] >= 4
+    assert heard.count("ok") >= 1
+    assert Counter(f"tick: {result}" for result in heard) == jobs.counts
 
 
 def test_counts__fault__the_runs_put_off_are_counted():
