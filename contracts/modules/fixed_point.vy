@@ -30,7 +30,10 @@ def mul_div_up(x: uint256, y: uint256, denominator: uint256) -> uint256:
     @dev ceil(x * y / denominator). Reverts if x * y exceeds 256 bits.
     """
     product: uint256 = x * y
-    return product // denominator + convert(product % denominator != 0, uint256)
+    quotient: uint256 = product // denominator
+    # Unchecked: not over the product, and one more only where the denominator is over 1.
+    exact: bool = unsafe_mul(quotient, denominator) == product
+    return unsafe_add(quotient, convert(not exact, uint256))
 
 
 @internal
@@ -40,9 +43,10 @@ def div_floor(numerator: int256, denominator: int256) -> int256:
     @dev floor(numerator / denominator), the same value as Python `//`.
     """
     assert denominator > 0, "fixed_point: denominator <= 0"
-    quotient: int256 = numerator // denominator
-    if quotient * denominator > numerator:
-        quotient -= 1
+    # Unchecked: no quotient by a positive number is farther from zero than what is divided.
+    quotient: int256 = unsafe_div(numerator, denominator)
+    if unsafe_mul(quotient, denominator) > numerator:
+        quotient = unsafe_sub(quotient, 1)
     return quotient
 
 
@@ -53,9 +57,9 @@ def div_ceil(numerator: int256, denominator: int256) -> int256:
     @dev ceil(numerator / denominator), the same value as Python `-(-numerator // d)`.
     """
     assert denominator > 0, "fixed_point: denominator <= 0"
-    quotient: int256 = numerator // denominator
-    if quotient * denominator < numerator:
-        quotient += 1
+    quotient: int256 = unsafe_div(numerator, denominator)
+    if unsafe_mul(quotient, denominator) < numerator:
+        quotient = unsafe_add(quotient, 1)
     return quotient
 
 

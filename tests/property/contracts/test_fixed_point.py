@@ -42,8 +42,8 @@ def positive_part(x: int256) -> uint256:
     return fixed_point.positive_part(x)
 """
 amounts = st.integers(0, 2**128 - 1)
-signed = st.one_of(st.integers(-(2**254), 2**254), st.integers(-20, 20))
-divisors = st.one_of(st.integers(1, 2**254), st.integers(1, 9))
+signed = st.one_of(st.integers(-(2**255), 2**255 - 1), st.integers(-20, 20))
+divisors = st.one_of(st.integers(1, 2**255 - 1), st.integers(1, 9))
 
 
 @pytest.fixture(scope="module")
