@@ -94,7 +94,7 @@ def worth(flow: IBookFlows.Flow, holdings: IFlowRules.Holdings) -> uint256:
     """
     @notice E, never below zero, rounded down.
     """
-    return self._worth(self._valued(flow, holdings))
+    return self._worth(self._valued(flow, holdings).equity)
 
 
 @external
@@ -181,7 +181,7 @@ def fills(
     done: DynArray[IFlowRules.Fill, MAX_ORDERS] = []
     for order: IFlowRules.Order in orders:
         priced.base_charge_bps = 0 if order.base_free else holdings.base_charge_bps
-        priced.gap_cost = self._hedge_cost(priced, priced.gap, False)
+        priced.gap_cost = self._hedge_cost(priced.venue, priced.price_wad, priced.gap, False)
         fill: IFlowRules.Fill = self._fill(priced, order, left, terms.min_shares)
         if fill.shares == 0 and not fill.lapsed:
             break
@@ -193,7 +193,8 @@ def fills(
         left -= fill.assets
         priced.supply -= fill.shares
         priced.held -= convert(fill.assets, int256)
-        priced = self._balanced(priced)
+        priced.equity = priced.held + priced.value
+        priced.gap = self._gap(priced.held + priced.delta, priced.equity, priced.hedge_ratio_bps)
         if fill.shares != order.shares and not fill.lapsed:
             break
     return total, done
@@ -321,7 +322,7 @@ def _priced(flow: IBookFlows.Flow, holdings: IFlowRules.Holdings) -> Priced:
     @dev With the cost of hedging the gap that is there already.
     """
     priced: Priced = self._valued(flow, holdings)
-    priced.gap_cost = self._hedge_cost(priced, priced.gap, False)
+    priced.gap_cost = self._hedge_cost(priced.venue, priced.price_wad, priced.gap, False)
     return priced
 
 
@@ -337,59 +338,45 @@ def _valued(flow: IBookFlows.Flow, holdings: IFlowRules.Holdings) -> Priced:
         scaled: int256 = flow.quote_value * convert(holdings.price_divisor, int256)
         value = fixed_point.div_floor(scaled, convert(flow.price_wad, int256))
         value_up = fixed_point.div_ceil(scaled, convert(flow.price_wad, int256))
-    priced: Priced = Priced(
+    held: int256 = convert(holdings.idle + flow.assets, int256)
+    equity: int256 = held + value
+    return Priced(
         price_wad=flow.price_wad,
         price_divisor=holdings.price_divisor,
         supply=holdings.supply,
         min_supply=holdings.min_supply,
         idle=holdings.idle,
-        held=convert(holdings.idle + flow.assets, int256),
+        held=held,
         value=value,
         value_up=value_up,
         delta=flow.delta,
-        equity=0,
-        gap=0,
-        gap_limit=0,
+        equity=equity,
+        gap=self._gap(held + flow.delta, equity, flow.hedge_ratio_bps),
+        gap_limit=max(
+            flow.gap_floor,
+            fixed_point.mul_div_down(self._worth(equity), flow.gap_share_bps, BPS),
+        ),
         gap_cost=0,
         hedge_ratio_bps=flow.hedge_ratio_bps,
         base_charge_bps=holdings.base_charge_bps,
         venue=flow.venue,
     )
-    priced = self._balanced(priced)
-    priced.gap_limit = max(
-        flow.gap_floor, fixed_point.mul_div_down(self._worth(priced), flow.gap_share_bps, BPS)
-    )
-    return priced
 
 
 @internal
 @pure
-def _balanced(before: Priced) -> Priced:
+def _gap(delta: int256, equity: int256, hedge_ratio_bps: uint256) -> int256:
     """
-    @dev Equity and gap as what is held says.
-    """
-    priced: Priced = before
-    priced.equity = priced.held + priced.value
-    priced.gap = (
-        priced.held + priced.delta - self._unhedged_target(priced.equity, priced.hedge_ratio_bps)
-    )
-    return priced
-
-
-@internal
-@pure
-def _unhedged_target(equity: int256, hedge_ratio_bps: uint256) -> int256:
-    """
-    @dev (1 - h) * E, rounded down.
+    @dev D - (1 - h) * E, the target rounded down.
     """
     share: int256 = convert(BPS, int256) - convert(hedge_ratio_bps, int256)
-    return fixed_point.div_floor(equity * share, convert(BPS, int256))
+    return delta - fixed_point.div_floor(equity * share, convert(BPS, int256))
 
 
 @internal
 @pure
-def _worth(priced: Priced) -> uint256:
-    return fixed_point.positive_part(priced.equity)
+def _worth(equity: int256) -> uint256:
+    return fixed_point.positive_part(equity)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -399,20 +386,20 @@ def _worth(priced: Priced) -> uint256:
 
 @internal
 @view
-def _hedge_cost(priced: Priced, gap: int256, must_quote: bool) -> uint256:
+def _hedge_cost(venue: address, price_wad: uint256, gap: int256, must_quote: bool) -> uint256:
     """
     @dev C(gap), quote, rounded up. Nothing without a venue, nor at one that does not quote,
          where it must not.
     """
-    if gap == 0 or priced.venue == empty(address):
+    if gap == 0 or venue == empty(address):
         return 0
     quoted: bool = False
     cost: Bytes[32] = b""
     quoted, cost = raw_call(
-        priced.venue,
+        venue,
         abi_encode(
             PERPETUAL, -gap,
-            priced.price_wad,
+            price_wad,
             method_id=method_id("hedge_cost(uint256,int256,uint256)"),
         ),
         max_outsize=32,
@@ -440,7 +427,7 @@ def _impact(priced: Priced, assets: uint256, entry: bool) -> uint256:
     gap_after: int256 = priced.gap + step
     if not entry:
         gap_after = priced.gap - step
-    cost: uint256 = self._hedge_cost(priced, gap_after, entry)
+    cost: uint256 = self._hedge_cost(priced.venue, priced.price_wad, gap_after, entry)
     credit: uint256 = priced.gap_cost
     if (priced.gap > 0) != (gap_after > 0):
         credit = 0
@@ -527,13 +514,13 @@ def _shares_for_withdrawal(priced: Priced, assets: uint256) -> (uint256, Charge)
     assert assets <= MAX_ASSETS, "vault: assets over maximum"
     if priced.supply == 0:
         return assets * VIRTUAL_SHARES, empty(Charge)
-    everything: uint256 = self._gross(priced, priced.supply)
+    everything: uint256 = self._gross(priced.equity, priced.supply, priced.supply)
     if assets == everything:
         return priced.supply, empty(Charge)
     impact: uint256 = self._impact(priced, assets, False)
     gross: uint256 = fixed_point.mul_div_up(assets + impact, BPS, BPS - priced.base_charge_bps)
     shares: uint256 = fixed_point.mul_div_up(
-        gross, priced.supply + VIRTUAL_SHARES, self._worth(priced) + 1
+        gross, priced.supply + VIRTUAL_SHARES, self._worth(priced.equity) + 1
     )
     if shares > priced.supply and assets < everything:
         return priced.supply, Charge(impact=everything - assets, base=0)
@@ -548,7 +535,7 @@ def _assets_for_redemption(priced: Priced, shares: uint256) -> (uint256, Charge)
     """
     if priced.supply == 0:
         return fixed_point.mul_div_down(shares, 1, VIRTUAL_SHARES), empty(Charge)
-    gross: uint256 = self._gross(priced, shares)
+    gross: uint256 = self._gross(priced.equity, priced.supply, shares)
     if shares == priced.supply:
         return gross, empty(Charge)
     base: uint256 = fixed_point.mul_div_up(gross, priced.base_charge_bps, BPS)
@@ -558,11 +545,11 @@ def _assets_for_redemption(priced: Priced, shares: uint256) -> (uint256, Charge)
 
 @internal
 @pure
-def _gross(priced: Priced, shares: uint256) -> uint256:
+def _gross(equity: int256, supply: uint256, shares: uint256) -> uint256:
     """
     @dev What `shares` are worth before charges, rounded down.
     """
-    return fixed_point.mul_div_down(shares, self._worth(priced) + 1, priced.supply + VIRTUAL_SHARES)
+    return fixed_point.mul_div_down(shares, self._worth(equity) + 1, supply + VIRTUAL_SHARES)
 
 
 @internal
@@ -613,7 +600,7 @@ def _shares_within(priced: Priced, liquid: uint256) -> uint256:
     impact: uint256 = self._impact(priced, liquid, False)
     gross: uint256 = fixed_point.mul_div_down(liquid + impact, BPS, BPS - priced.base_charge_bps)
     shares: uint256 = fixed_point.mul_div_down(
-        gross, priced.supply + VIRTUAL_SHARES, self._worth(priced) + 1
+        gross, priced.supply + VIRTUAL_SHARES, self._worth(priced.equity) + 1
     )
     return min(shares, priced.supply - min(priced.supply, priced.min_supply))
 
@@ -637,7 +624,7 @@ def _reserved(priced: Priced, queued_shares: uint256, assets: uint256, shares: u
     """
     if queued_shares == 0:
         return 0
-    worth: uint256 = self._worth(priced)
+    worth: uint256 = self._worth(priced.equity)
     return fixed_point.mul_div_up(
         queued_shares,
         worth - min(worth, assets) + 1,

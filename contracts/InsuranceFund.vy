@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 # pragma version 0.4.3
 # pragma evm-version shanghai
-# pragma optimize codesize
 # pragma nonreentrancy on
 """
 @title Staked first-loss capital behind one or more venues

@@ -85,7 +85,9 @@ EXPOSURE_BITS: constant(uint256) = 112  # two's complement
 CASH_BITS: constant(uint256) = 104
 MAX_EXPOSURE: constant(int256) = 2**111
 MAX_CASH: constant(int256) = 2**103
-NOTED_AT: constant(uint256) = 216
+NOTED_AT: constant(uint256) = EXPOSURE_BITS + CASH_BITS
+ABOVE_EXPOSURE: constant(uint256) = 256 - EXPOSURE_BITS
+ABOVE_CASH: constant(uint256) = 256 - NOTED_AT
 NONCE_AT: constant(uint256) = 160
 REBALANCED_AT: constant(uint256) = 192
 UNWINDS_AT: constant(uint256) = 240
@@ -336,25 +338,22 @@ def value(assets: int256, price_wad: uint256) -> int256:
 @internal
 @pure
 def exposure_of(record: uint256) -> int256:
-    return self._signed(record, EXPOSURE_BITS)
+    return self._signed(record << ABOVE_EXPOSURE) >> ABOVE_EXPOSURE
 
 
 @internal
 @pure
 def cash_of(record: uint256) -> int256:
-    return self._signed(record >> EXPOSURE_BITS, CASH_BITS)
+    return self._signed(record << ABOVE_CASH) >> (ABOVE_CASH + EXPOSURE_BITS)
 
 
 @internal
 @pure
-def _signed(word: uint256, bits: uint256) -> int256:
+def _signed(word: uint256) -> int256:
     """
-    @dev The lowest bits, in two's complement.
+    @dev The same bits, in two's complement.
     """
-    number: int256 = convert(word & ((1 << bits) - 1), int256)
-    if number >> (bits - 1) != 0:
-        number -= 1 << bits
-    return number
+    return convert(convert(word, bytes32), int256)
 
 
 @internal
@@ -377,9 +376,10 @@ def _can_be_noted(exposure: int256, cash: int256) -> bool:
 @internal
 @pure
 def _unsigned(number: int256, bits: uint256) -> uint256:
-    if number >= 0:
-        return convert(number, uint256)
-    return convert(number + (1 << bits), uint256)
+    """
+    @dev The lowest bits, of two's complement.
+    """
+    return convert(convert(number, bytes32), uint256) & ~(max_value(uint256) << bits)
 
 
 @internal

@@ -13,7 +13,7 @@ def part(word: uint256, offset: uint256, bits: uint256) -> uint256:
     """
     @dev The `bits` bits of `word` that begin at bit `offset`.
     """
-    return (word >> offset) & ((1 << bits) - 1)
+    return (word >> offset) & ~(max_value(uint256) << bits)
 
 
 @internal
@@ -32,4 +32,4 @@ def replace(word: uint256, number: uint256, offset: uint256, bits: uint256) -> u
     """
     @dev `word` with the part at `offset` exchanged.
     """
-    return (word & ~(((1 << bits) - 1) << offset)) | self.place(number, offset, bits)
+    return (word & ~(~(max_value(uint256) << bits) << offset)) | self.place(number, offset, bits)
