@@ -65,7 +65,6 @@ struct Priced:  # a vault at one price
     equity: int256  # rounded down
     gap: int256
     gap_limit: uint256
-    gap_cost: uint256  # C(gap), quote
     hedge_ratio_bps: uint256
     base_charge_bps: uint256
     venue: address
@@ -94,7 +93,7 @@ def worth(flow: IBookFlows.Flow, holdings: IFlowRules.Holdings) -> uint256:
     """
     @notice E, never below zero, rounded down.
     """
-    return self._worth(self._valued(flow, holdings).equity)
+    return self._worth(self._priced(flow, holdings).equity)
 
 
 @external
@@ -173,7 +172,7 @@ def fills(
     @notice One redemption after the other, as far as `liquid` goes.
     @return Their sum, and one fill for each order up to the first that had to wait.
     """
-    priced: Priced = self._valued(flow, holdings)
+    priced: Priced = self._priced(flow, holdings)
     assert priced.equity > 0, "vault: equity not positive"
     self._check_premium(priced, terms.premium_tolerance_wad)
     total: IFlowRules.Offer = self._offer(priced, 0, 0, empty(Charge), 0)
@@ -181,7 +180,6 @@ def fills(
     done: DynArray[IFlowRules.Fill, MAX_ORDERS] = []
     for order: IFlowRules.Order in orders:
         priced.base_charge_bps = 0 if order.base_free else holdings.base_charge_bps
-        priced.gap_cost = self._hedge_cost(priced.venue, priced.price_wad, priced.gap, False)
         fill: IFlowRules.Fill = self._fill(priced, order, left, terms.min_shares)
         if fill.shares == 0 and not fill.lapsed:
             break
@@ -316,19 +314,8 @@ def _check_premium(priced: Priced, tolerance_wad: uint256):
 
 
 @internal
-@view
-def _priced(flow: IBookFlows.Flow, holdings: IFlowRules.Holdings) -> Priced:
-    """
-    @dev With the cost of hedging the gap that is there already.
-    """
-    priced: Priced = self._valued(flow, holdings)
-    priced.gap_cost = self._hedge_cost(priced.venue, priced.price_wad, priced.gap, False)
-    return priced
-
-
-@internal
 @pure
-def _valued(flow: IBookFlows.Flow, holdings: IFlowRules.Holdings) -> Priced:
+def _priced(flow: IBookFlows.Flow, holdings: IFlowRules.Holdings) -> Priced:
     """
     @dev Without a price, which only happens before the first one, quote counts for nothing.
     """
@@ -356,7 +343,6 @@ def _valued(flow: IBookFlows.Flow, holdings: IFlowRules.Holdings) -> Priced:
             flow.gap_floor,
             fixed_point.mul_div_down(self._worth(equity), flow.gap_share_bps, BPS),
         ),
-        gap_cost=0,
         hedge_ratio_bps=flow.hedge_ratio_bps,
         base_charge_bps=holdings.base_charge_bps,
         venue=flow.venue,
@@ -386,30 +372,35 @@ def _worth(equity: int256) -> uint256:
 
 @internal
 @view
-def _hedge_cost(venue: address, price_wad: uint256, gap: int256, must_quote: bool) -> uint256:
+def _hedge_costs(
+    venue: address, price_wad: uint256, before: int256, after: int256, must_quote: bool
+) -> (uint256, uint256):
     """
-    @dev C(gap), quote, rounded up. Nothing without a venue, nor at one that does not quote,
-         where it must not.
+    @dev C(gap before) and C(gap after), quote, rounded up. Nothing without a venue, nor at one
+         that does not quote, where it must not.
     """
-    if gap == 0 or venue == empty(address):
-        return 0
+    if venue == empty(address):
+        return 0, 0
+    sizes: int256[2] = [-before, -after]  # what closes each gap
     quoted: bool = False
-    cost: Bytes[32] = b""
-    quoted, cost = raw_call(
+    costs: Bytes[64] = b""
+    quoted, costs = raw_call(
         venue,
         abi_encode(
-            PERPETUAL, -gap,
+            PERPETUAL,
+            sizes,
             price_wad,
-            method_id=method_id("hedge_cost(uint256,int256,uint256)"),
+            method_id=method_id("hedge_costs(uint256,int256[2],uint256)"),
         ),
-        max_outsize=32,
+        max_outsize=64,
         gas=QUOTE_GAS,
         is_static_call=True,
         revert_on_failure=False,
     )
-    quoted = quoted and len(cost) == 32
-    assert quoted or not must_quote, "vault: venue does not quote"
-    return convert(cost, uint256) if quoted else 0
+    if quoted and len(costs) == 64:
+        return extract32(costs, 0, output_type=uint256), extract32(costs, 32, output_type=uint256)
+    assert not must_quote, "vault: venue does not quote"
+    return 0, 0
 
 
 @internal
@@ -427,9 +418,12 @@ def _impact(priced: Priced, assets: uint256, entry: bool) -> uint256:
     gap_after: int256 = priced.gap + step
     if not entry:
         gap_after = priced.gap - step
-    cost: uint256 = self._hedge_cost(priced.venue, priced.price_wad, gap_after, entry)
-    credit: uint256 = priced.gap_cost
-    if (priced.gap > 0) != (gap_after > 0):
+    if gap_after == 0:
+        return 0
+    credit: uint256 = 0
+    cost: uint256 = 0
+    credit, cost = self._hedge_costs(priced.venue, priced.price_wad, priced.gap, gap_after, entry)
+    if priced.gap == 0 or (priced.gap > 0) != (gap_after > 0):
         credit = 0
     if cost <= credit:
         return 0

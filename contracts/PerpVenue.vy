@@ -324,19 +324,25 @@ def quote_trade(instrument: uint256, size: int256, price_wad: uint256) -> (int25
 
 @external
 @view
-def hedge_cost(instrument: uint256, size: int256, price_wad: uint256) -> uint256:
+def hedge_costs(instrument: uint256, sizes: int256[2], price_wad: uint256) -> uint256[2]:
     self._require_perpetual(instrument)
-    # The skew whose premium is the mean, rounded against the trade.
-    spare: int256 = convert(WAD, int256) - 1 if size > 0 else 0
-    mean: int256 = fixed_point.div_floor(
-        ledger.mean_premium() * curve.SKEW_SCALE + spare, convert(WAD, int256)
-    )
-    return fixed_point.positive_part(
-        max(
-            curve.cost_over_index(ledger.skew(), size, price_wad),
-            curve.cost_over_index(mean, size, price_wad),
+    skew: int256 = ledger.skew()
+    scaled: int256 = ledger.mean_premium() * curve.SKEW_SCALE
+    costs: uint256[2] = empty(uint256[2])
+    for i: uint256 in range(2):
+        size: int256 = sizes[i]
+        if size == 0:
+            continue
+        # The skew whose premium is the mean, rounded against the trade.
+        spare: int256 = convert(WAD, int256) - 1 if size > 0 else 0
+        mean: int256 = fixed_point.div_floor(scaled + spare, convert(WAD, int256))
+        costs[i] = fixed_point.positive_part(
+            max(
+                curve.cost_over_index(skew, size, price_wad),
+                curve.cost_over_index(mean, size, price_wad),
+            )
         )
-    )
+    return costs
 
 
 @external

@@ -705,8 +705,8 @@ class Twins:
         assert chain.free_assets(who, price_wad, ratio_bps) == free
         quoted = self.venue.quote_trade(0, size, price_wad)
         assert plain(chain.quote_trade(0, size, price_wad)) == quoted
-        cost = self.venue.hedge_cost(0, size, price_wad, at=at)
-        assert chain.hedge_cost(0, size, price_wad) == cost
+        costs = [self.venue.hedge_cost(0, each, price_wad, at=at) for each in (size, -size // 3)]
+        assert list(chain.hedge_costs(0, (size, -size // 3), price_wad)) == costs
         failing = self.venue.liquidation(who, price_wad, at=at)
         assert plain(chain.liquidation(who, price_wad)) == failing
         assert chain.pool_equity_required(price_wad) == self.venue.pool_equity_required(price_wad)

@@ -175,11 +175,14 @@ def quote_trade(instrument: uint256, size: int256, price_wad: uint256) -> (int25
 
 @external
 @view
-def hedge_cost(instrument: uint256, size: int256, price_wad: uint256) -> uint256:
+def hedge_costs(instrument: uint256, sizes: int256[2], price_wad: uint256) -> uint256[2]:
     self._keep_silent()
     assert self.silence != 3, "venue: quotes nothing"
-    notional: uint256 = fixed_point.magnitude(self._value(size, price_wad))
-    return fixed_point.mul_div_up(notional, self.hedge_cost_bps, BPS)
+    costs: uint256[2] = empty(uint256[2])
+    for i: uint256 in range(2):
+        notional: uint256 = fixed_point.magnitude(self._value(sizes[i], price_wad))
+        costs[i] = fixed_point.mul_div_up(notional, self.hedge_cost_bps, BPS)
+    return costs
 
 
 @internal

@@ -101,7 +101,7 @@ class QueueBesideModel(RuleBasedStateMachine):
             min_supply=world.vault.MIN_SUPPLY(),
             hedge_ratio_bps=flow.hedge_ratio_bps,
             base_charge_bps=world.vault.base_charge_bps(),
-            hedge_cost=lambda size, at: world.venue.hedge_cost(0, size, at),
+            hedge_cost=lambda size, at: world.venue.hedge_costs(0, (size, 0), at)[0],
         )
         free = world.book.free_assets(price)
         premia = state.premium_wad, state.mean_premium_wad

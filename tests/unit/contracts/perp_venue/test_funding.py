@@ -141,18 +141,17 @@ def test_market__mean_premium__does_not_depend_on_pokes() -> None:
     assert abs(w.venue.market(WAD)[6] - once) <= 20  # of 10^17
 
 
-def test_hedge_cost__worse_of_premium_and_mean() -> None:
+def test_hedge_costs__worse_of_premium_and_mean() -> None:
     w = world()
     trader = w.trader("trader", quote=100)
     w.trade(trader, 100)
     # sell 10 at K = 100: a gain of 10 * 9.5 % now; at the mean of zero it costs 10 * 0.5 % + 5 bp
-    assert w.venue.hedge_cost(0, -w.assets(10), WAD) == w.quotes("0.055")
     # buy 10: 10 * 10.5 % + 5 bp now
-    assert w.venue.hedge_cost(0, w.assets(10), WAD) == w.quotes("1.055")
+    sizes = (-w.assets(10), w.assets(10))
+    assert list(w.venue.hedge_costs(0, sizes, WAD)) == [w.quotes("0.055"), w.quotes("1.055")]
     w.pass_time(40 * 1_800)
-    assert w.venue.hedge_cost(0, -w.assets(10), WAD) == 0
-    assert w.venue.hedge_cost(0, 0, WAD) == 0
+    assert list(w.venue.hedge_costs(0, (-w.assets(10), 0), WAD)) == [0, 0]
     with boa.reverts("venue: unknown instrument"):
-        w.venue.hedge_cost(1, 1, WAD)
+        w.venue.hedge_costs(1, (1, 1), WAD)
     with boa.reverts("venue: unknown instrument"):
         w.venue.quote_trade(1, 1, WAD)
