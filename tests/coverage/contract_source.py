@@ -35,11 +35,13 @@ class Branch:
     An ``if``: the lines of its body and of the other way, and whether the body is silent.
 
     A body that only jumps says nothing: the compiler's map gives it no code of its own, or code
-    that runs whichever way it goes. Any line after it but one of the other way says that it ran.
+    that runs whichever way it goes. Any line after it but one of the other way says that it ran;
+    the heads of what stands around it, where ways meet again, say nothing either.
     """
 
     body: range
     otherwise: range
+    around: frozenset[int]
     silent: bool
 
     def went(self, line: int | None) -> bool:
@@ -48,7 +50,7 @@ class Branch:
 
     def tells(self, line: int) -> bool:
         """Tell whether a line that runs after the condition says which way it went."""
-        return not (self.silent and line in self.body)
+        return not (self.silent and (line in self.body or line in self.around))
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def contract_source(path: Path) -> ContractSource:
                 statements.add(node.lineno)
             if isinstance(node, vyper_ast.If):
                 body = range(node.body[0].lineno, node.body[-1].end_lineno + 1)
-                branches[node.lineno] = Branch(body, _otherwise(node), _is_silent(node.body[0]))
+                silent = _is_silent(node.body[0])
+                branches[node.lineno] = Branch(body, _otherwise(node), _around(node), silent)
     return ContractSource(frozenset(statements), statement_at, function_at, branches)
 
 
@@ -129,6 +132,16 @@ def _otherwise(node: Any) -> range:
         if not isinstance(above, vyper_ast.If):
             return range(above.lineno, above.lineno + 1)
         node = above
+
+
+def _around(node: Any) -> frozenset[int]:
+    """Return the heads of the conditions and of the function that a condition stands in."""
+    heads = []
+    while not isinstance(node, vyper_ast.FunctionDef):
+        node = node.get_ancestor()
+        if not isinstance(node, vyper_ast.For):
+            heads.append(node.lineno)
+    return frozenset(heads)
 
 
 def _first_line(function: Any) -> int:

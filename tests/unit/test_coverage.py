@@ -85,6 +85,13 @@ def test_branch__line_that_ran_next__says_which_way(source, condition, next_line
     assert branch.went(next_line and line(next_line)) == way
 
 
+def test_branch__head_of_what_stands_around__says_nothing(source):
+    """Seen in VenueRecovery and FlowRules: ways meet again on the line of the outer condition."""
+    assert not source.branches[line("if total < LEAST")].tells(line("def _half"))
+    assert source.branches[line("if total < LEAST")].tells(line("total // 2"))
+    assert source.branches[line("if total > 5")].tells(line("for n"))
+
+
 def test_recorder__a_call_and_its_revert__lines_and_ways_of_the_test(tmp_path):
     recorder = Recorder(tmp_path)
     with boa.env.anchor():

@@ -128,6 +128,7 @@ def test_stake__bad_amounts__refused(w) -> None:
             call(2**104 + 1, sender=alice)
     with boa.reverts("fund: no entry"):
         w.fund.enter(alice)
+    assert tuple(w.fund.request_of(alice)) == (0, 0, 0, 0, 0)
     w.fund.stake(1, sender=alice)
     with boa.reverts("fund: entry is open"):
         w.fund.stake(1, sender=alice)
