@@ -77,6 +77,7 @@ class Notices:
         return Noticed(
             exits=found,
             owners={owner: self._owner(owner, by_address[owner]) for owner in sorted(owners)},
+            whose={own: each.vault for each in vaults for own in (each.vault, each.book)},
         )
 
     # What never changes

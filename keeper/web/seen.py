@@ -44,10 +44,16 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noticed:
-    """What exits in kind and owners have logged; exits by vault, owners by their address."""
+    """
+    What exits in kind and owners have logged.
+
+    Exits stand by vault, owners by their address; `whose` names the vault of a vault's own
+    contracts.
+    """
 
     exits: Mapping[Address, Exits] = field(default_factory=dict)
     owners: Mapping[Address, Owner] = field(default_factory=dict)
+    whose: Mapping[Address, Address] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

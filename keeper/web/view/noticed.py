@@ -41,7 +41,7 @@ def settled(seen: Seen, held: Held) -> VaultSnapshot:
     """Return the vault with its shares as a settlement would leave them: all of one kind."""
     vault, risk = held.snapshot.vault, held.risk
     leaving = seen.noticed.exits.get(vault.vault)
-    if leaving is None or risk is None:
+    if leaving is None or leaving.hollow == 0 or risk is None:
         return vault
     return replace(vault, total_supply=exits.settled_supply(leaving, vault, risk.nav))
 
@@ -87,10 +87,5 @@ def _proposals(seen: Seen, held: Held) -> list[Proposal]:
     owner = seen.noticed.owners.get(vault.owner)
     if owner is None:
         return []
-    others = {
-        address
-        for other in seen.vaults.values()
-        if other is not held
-        for address in (other.snapshot.vault.vault, other.snapshot.vault.book)
-    }
-    return [each for each in owner.proposals if each.target not in others]
+    whose = seen.noticed.whose
+    return [each for each in owner.proposals if whose.get(each.target, vault.vault) == vault.vault]

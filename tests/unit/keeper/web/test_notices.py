@@ -131,7 +131,8 @@ def test_read__logs_refused_or_broken__a_fault(world, notices):
         read(world, notices)
 
 
-def test_read__two_vaults__one_query(world, notices):
+def test_read__two_vaults__one_query_and_each_knows_its_own(world, notices):
     world.states.append(state_of(vault=address(5)))
-    read(world, notices)
+    whose = read(world, notices).whose
     assert len(asked_logs(world)) == 1
+    assert (whose[VAULT], whose[address(5)]) == (VAULT, address(5))

@@ -296,7 +296,8 @@ def proposal(target, due_at=NOW + 60):
 
 def owned(state, *proposals):
     owner = state.vault.owner
-    return Noticed(owners={owner: Owner(address=owner, delay_secs=2 * DAY, proposals=proposals)})
+    found = Owner(address=owner, delay_secs=2 * DAY, proposals=proposals)
+    return Noticed(owners={owner: found}, whose={VAULT: VAULT, BOOK: VAULT})
 
 
 def test_overview__something_is_proposed__in_the_vaults_row():
@@ -315,6 +316,8 @@ def test_vault_page__proposal_for_another_vault_of_the_owner__not_told_here():
     mine, other = state_of(), many(1)[0]
     other = snapshot_of(replace(other.vault, book=address(500)), at=NOW)
     noticed = owned(mine, proposal(address(500)), proposal(other.vault.vault), proposal(OTHER))
+    book, vault = other.vault.book, other.vault.vault
+    noticed = replace(noticed, whose={**noticed.whose, book: vault, vault: vault})
     both = seen(mine, other, noticed=noticed)
     assert len(vault_page(both, held(mine)).proposals) == 1
     assert len(vault_page(both, both.vaults[other.vault.vault]).proposals) == 3
