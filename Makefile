@@ -32,7 +32,7 @@ UV := $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 
 # --node 'value' for NODE=value, if it was given.
 given = $(if $($1),--$(shell echo $1 | tr A-Z a-z) '$($1)')
 
-.PHONY: help install demo test lint format bench coverage mutation docs lock clean distclean
+.PHONY: help install demo test lint format bench numbers coverage mutation docs lock clean distclean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -60,6 +60,9 @@ format: $(STAMPS)/python ## Format Python and Vyper.
 
 bench: install ## Measure; prints figures, asserts nothing on time.
 	@$(BIN)/python -m pytest -q -s -o python_files='bench_*.py' -o norecursedirs= tests/bench $(ARGS)
+
+numbers: install ## Measure anew for the page of numbers: ARGS=tests/bench/bench_dashboard.py
+	@$(BIN)/python -m scripts.docs_numbers $(ARGS)
 
 coverage: install ## Which statements and branches of the contracts the tests run: ARGS='tests/unit'
 	@$(BIN)/python -m tests.coverage $(ARGS)

@@ -16,6 +16,7 @@ from mkdocs.structure.files import File, Files
 
 from scripts.docs_diagrams import contracts_diagram, dashboard_diagram, keeper_diagram
 from scripts.docs_figures import FIGURES, png_of
+from scripts.docs_numbers import measured
 from scripts.docs_reference import configuration_page, contracts_page, gas_table, reasons_page
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
@@ -27,7 +28,10 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "images/dashboard.svg": dashboard_diagram,
 }
 RUNBOOK: Final = "runbook.md"
-GAS_MARK: Final = "<!-- gas -->"
+MARKS: Final[dict[str, Callable[[], str]]] = {
+    "<!-- gas -->": gas_table,
+    "<!-- measured -->": measured,
+}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -47,5 +51,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Put the table of gas where a page asks for it."""
-    return markdown.replace(GAS_MARK, gas_table()) if GAS_MARK in markdown else markdown
+    """Put figures where a page asks for them."""
+    for mark, make in MARKS.items():
+        if mark in markdown:
+            markdown = markdown.replace(mark, make())
+    return markdown

@@ -4,7 +4,8 @@ Take the screenshots of the documentation from a dashboard that runs.
 
     python -m scripts.docs_screenshots http://127.0.0.1:8800 0xDEPOSITOR
 
-Needs a Chromium on the machine; overwrites `docs/images`.
+Needs a Chromium on the machine, and something proposed to the vault's owner; overwrites
+`docs/images`.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ def main(base: str, depositor: str) -> None:
             page.goto(base + path)
             page.wait_for_timeout(SETTLE_MS)
             page.screenshot(path=IMAGES / f"{name}.png")
+        page = browser.new_context(color_scheme="light").new_page()
+        page.goto(base + vault)
+        page.locator("#owner").screenshot(path=IMAGES / "owner-light.png")
         browser.close()
 
 

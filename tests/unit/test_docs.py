@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,8 +16,15 @@ import pytest
 from keeper.abi import CONTRACTS
 from keeper.config import ConfigFile
 from keeper.errors import REASONS
+from scripts import docs_numbers
 from scripts.docs_diagrams import Box, contracts_diagram, svg
-from scripts.docs_reference import configuration_page, contracts_page, gas_table, reasons_page
+from scripts.docs_reference import (
+    GAS,
+    configuration_page,
+    contracts_page,
+    gas_table,
+    reasons_page,
+)
 from tests.browser import browser, window
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,6 +88,41 @@ def test_site__opened_from_its_folder__is_searched_without_a_server(site, page):
 def test_site__gas_is_that_of_the_snapshot(site):
     text = (site / "numbers.html").read_text(encoding="utf-8")
     assert gas_table().splitlines()[2].split("|")[2].strip() in text
+
+
+def test_numbers__a_bench__what_it_prints_is_kept_for_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(docs_numbers, "MEASURED", tmp_path / "measured")
+    bench = tmp_path / "bench_tea_time.py"
+    bench.write_text("def test_it():\n    print('\\n5 o clock')\n")
+    docs_numbers.main([str(bench)])
+    kept = (tmp_path / "measured" / "tea_time.txt").read_text()
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d, \d+ cores, load [\d.]+ before\n5 o clock\n", kept)
+    assert docs_numbers.measured() == f"### tea time\n\n```text\n{kept}```"
+    bench.write_text("def test_it():\n    print('6 o clock')\n    assert False\n")
+    with pytest.raises(SystemExit):
+        docs_numbers.main([str(bench)])
+    assert (tmp_path / "measured" / "tea_time.txt").read_text() == kept
+
+
+def rows_of(text, head):
+    """Return the rows of the table under a head line."""
+    body = text.partition(head)[2].lstrip("\n").partition("\n\n")[0].splitlines()[1:]
+    assert body, head
+    return body
+
+
+def test_readme__gas_is_that_of_the_snapshot_and_figures_those_of_the_page():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    gas = {f"{value:,}" for value in json.loads(GAS.read_text(encoding="utf-8")).values()}
+    told = [n for row in rows_of(readme, "| function | gas | target |") for n in figures(row)]
+    assert told
+    assert set(told) <= gas
+    page = (ROOT / "docs" / "numbers.md").read_text(encoding="utf-8")
+    assert [row for row in rows_of(readme, "\n| what | measured |") if row not in page] == []
+
+
+def figures(row):
+    return re.findall(r"\d[\d,]{4,}", row.split("|")[2])
 
 
 def test_build__broken_links__each_is_an_error(tmp_path):
