@@ -112,7 +112,8 @@ def rows_of(text, head):
 def test_readme__gas_is_that_of_the_snapshot_and_figures_those_of_the_page():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert docs_numbers.with_gas(readme) == readme, "python -m scripts.docs_numbers gas"
-    assert docs_numbers.with_gas(readme.replace(",", ",9")) != readme.replace(",", ",9")
+    stale = readme.replace("| withdraw from margin | ", "| withdraw from margin | 9")
+    assert docs_numbers.with_gas(stale) == readme != stale
     page = (ROOT / "docs" / "numbers.md").read_text(encoding="utf-8")
     assert [row for row in rows_of(readme, "\n| what | measured |") if row not in page] == []
 
