@@ -21,6 +21,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from keeper.proposals import days
 from keeper.units import mul_div_up
 from scripts.accounts import confirm, signer
 from scripts.amounts import at_least
@@ -62,7 +63,7 @@ def main(amount: str | None = None, account_name: str | None = None) -> None:
     print(
         f"\n{account} stakes {coin.show(quote)}.\n"
         "Losses of the venue may use it up from now on. It earns once it has entered, in "
-        f"{_days(fund.ENTRY_DELAY())} days. Leaving takes another {_days(fund.UNSTAKE_DELAY())}."
+        f"{days(int(fund.ENTRY_DELAY()))}. Leaving takes {days(int(fund.UNSTAKE_DELAY()))}."
     )
     confirm(f"approve and stake {coin.show(quote)} from {account}")
     stake(deployment, account, quote)
@@ -97,8 +98,8 @@ def request(amount: str | None = None, account_name: str | None = None) -> None:
     value = ask(account, fund.request_unstake, shares, doing="the request")
     print(
         f"\n{account} asks to leave with {coin.show(value)}.\n"
-        f"It bears losses and earns nothing. Payment opens in {_days(fund.UNSTAKE_DELAY())} days, "
-        f"for {_days(fund.UNSTAKE_WINDOW())} days."
+        f"It bears losses and earns nothing. Payment opens in {days(int(fund.UNSTAKE_DELAY()))}, "
+        f"for {days(int(fund.UNSTAKE_WINDOW()))}."
     )
     confirm(f"ask to leave with {coin.show(value)} as {account}")
     send(account, fund.request_unstake, shares, doing="the request")
@@ -285,7 +286,3 @@ def lines(deployment: Deployment, account: Any) -> list[str]:
 
 def _time(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _days(secs: int) -> str:
-    return f"{int(secs) / 86_400:g}"
