@@ -45,7 +45,8 @@ class Window:
     def wait_until_it_fits(self) -> None:
         """Fail if the page stays wider than its window; charts follow it a moment later."""
         self.page.wait_for_function(
-            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+            # a function: a bare expression is evaluated anew by `eval`, which the pages forbid
+            "() => document.documentElement.scrollWidth <= document.documentElement.clientWidth"
         )
 
     def barriers(self) -> list[str]:
