@@ -291,6 +291,7 @@ def replies(timeout_secs: float) -> dict[str, Callable]:
     return {
         "HTTP 500": lambda forward: (500, b"internal error"),
         "HTTP 429": lambda forward: (429, b"slow down"),
+        "HTTP 429 for a second": lambda forward: (429, b"slow down", {"Retry_After": "1"}),
         "HTML": lambda forward: (200, b"<html>gateway</html>"),
         "hang": hang,
         "truncated": truncated,

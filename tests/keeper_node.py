@@ -62,7 +62,8 @@ class Proxy:
                     self.connection.close()
                     return
                 if callable(order):
-                    self._answer(*order(lambda: forward(body)))
+                    status, content, *headers = order(lambda: forward(body))
+                    self._answer(status, content, **dict(*headers))
                     return
                 answer = forward(body)
                 if order == "lose the answer":
