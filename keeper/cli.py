@@ -21,7 +21,7 @@ import structlog
 import typer
 from rich.console import Console
 
-from keeper import __version__, backtest_command, ratio_command
+from keeper import __version__, backtest_command, kill_command, ratio_command, replay_command
 from keeper.alerts import ALERTS, Message, Stage
 from keeper.caretaker import Caretaker, Chores
 from keeper.chain import Chain, Node
@@ -39,6 +39,7 @@ from keeper.lease import Lease, held
 from keeper.plan import plan_hash
 from keeper.redaction import Redactor
 from keeper.remote_signer import RemoteSigner
+from keeper.replay_command import made_again
 from keeper.rpc import secrets_of
 from keeper.runner import Keeper, outcome_words
 from keeper.sending import Fees, Orders
@@ -50,7 +51,7 @@ from keeper.signer import (
     signer_from_keystore,
 )
 from keeper.snapshot import Address
-from keeper.strategy import Rebalance, decide
+from keeper.strategy import Rebalance
 from keeper.template import template
 from keeper.watch import Watch, alert_urls, targets
 
@@ -561,7 +562,7 @@ def _logger(config: Config, hide: Redactor) -> Any:
 
 def _explain(row: DecisionRow) -> bool:
     """Print a decision; return whether its recorded inputs give it again."""
-    again = decide(row.snapshot, row.policy, row.memory_before)
+    again, same = made_again(row)
     block = row.snapshot.block
     typer.echo(f"decision {row.id}  0x{row.decision_id}")
     typer.echo(f"vault {row.snapshot.vault.vault}  block {block.number}  time {block.at}")
@@ -572,11 +573,6 @@ def _explain(row: DecisionRow) -> bool:
         typer.echo(_sum_line(line))
     if isinstance(again, Rebalance):
         typer.echo(f"plan hash 0x{plan_hash(again.plan).hex()}")
-    same = (
-        again.decision_id.hex() == row.decision_id
-        and again.reason == row.reason
-        and (again.plan if isinstance(again, Rebalance) else None) == row.plan
-    )
     wrong = recompute(again.lines)
     typer.echo("made again from the recorded inputs: " + ("the same" if same else "DIFFERENT"))
     said = "all right" if wrong is None else f"{wrong.name} WRONG"
@@ -589,5 +585,7 @@ def _sum_line(line: Line) -> str:
     return f"  {line.name:<24} {line.value:>36,} {line.unit:<24} {source}".rstrip()
 
 
+app.command("kill")(_one_line()(kill_command.kill))
 app.command("ratio")(_one_line()(ratio_command.ratio))
+app.command("replay")(_one_line()(replay_command.replay))
 backtest_command.register(app)

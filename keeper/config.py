@@ -221,6 +221,7 @@ class SafetySection(Section):
     max_sends_an_hour: Positive = 30
     max_gas_a_day: Positive = 20_000_000
     max_spend_ether_a_day: Annotated[Decimal, Field(gt=0)] = Decimal(1)
+    max_turnover_an_hour_bps: Positive = 30_000
 
 
 class UpkeepSection(Section):
@@ -343,7 +344,8 @@ class Config:
     @property
     def safety(self) -> Safety:
         """Return the limits that the guard applies."""
-        return _safety(self.file.safety)
+        turnover_bps = self.file.safety.max_turnover_an_hour_bps
+        return replace(_safety(self.file.safety), max_turnover_an_hour_bps=turnover_bps)
 
     @property
     def upkeep_safety(self) -> Safety:

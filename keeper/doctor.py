@@ -288,7 +288,7 @@ def _client(client: str, chain: Chain, sender: Address | None) -> Iterator[Findi
         yield Finding(
             what="replacement", mark=Mark.NOTE,
             found="Anvil takes +5 % or the cap alone, geth wants +10 % on both fees",
-            adapts="keeps one transaction in flight and replaces none",
+            adapts="replaces with +12.5 % on both fees, which either takes",
         )  # fmt: skip
 
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from keeper.outcome import Impossible, broken_rule, project
-from keeper.plan import Plan
+from keeper.plan import Plan, turnover
 from keeper.policy import Policy
 from keeper.risk import assess
 from keeper.snapshot import Address, Snapshot
+from keeper.units import BPS, div_ceil
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,7 @@ class Safety:
     max_sends_an_hour: int = 30
     max_gas_a_day: int = 20_000_000
     max_spend_a_day: int = 10**18  # wei
+    max_turnover_an_hour_bps: int = 30_000  # of a vault's equity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class Spent:
     sends_last_hour: int = 0
     gas_last_day: int = 0
     spend_last_day: int = 0  # wei
+    turnover_last_hour: int = 0  # of one vault, raw asset units
 
 
 def objection(
@@ -54,6 +57,7 @@ def objection(
         or _identity(snapshot, plan, sender)
         or budget_objection(safety, spent)
         or _plan(snapshot, plan, policy)
+        or _turnover(snapshot, plan, safety, spent)
     )
 
 
@@ -80,6 +84,17 @@ def budget_objection(safety: Safety, spent: Spent) -> str | None:
         if used >= allowed:
             return f"{used} {name}, allowed are {allowed}"
     return None
+
+
+def _turnover(snapshot: Snapshot, plan: Plan, safety: Safety, spent: Spent) -> str | None:
+    """Hold what is traded in an hour against equity, or against positions that are larger."""
+    positions = sum(abs(venue.margin.delta) for venue in snapshot.vault.venues)
+    base = max(assess(snapshot.vault).equity, positions, 1)
+    share = div_ceil((spent.turnover_last_hour + turnover(plan)) * BPS, base)
+    allowed = safety.max_turnover_an_hour_bps
+    if share <= allowed:
+        return None
+    return f"turnover of an hour would be {share} bps of the vault, allowed are {allowed}"
 
 
 def _plan(snapshot: Snapshot, plan: Plan, policy: Policy) -> str | None:

@@ -48,6 +48,7 @@ from keeper.rows import (
     decision_row,
     decision_values,
     seen,
+    traded,
     transaction_row,
 )
 from keeper.snapshot import Address, Block, Snapshot
@@ -82,7 +83,7 @@ class Journal:
         self._chain_id = chain_id
         self._genesis: str | None = None
         self._job = threading.local()
-        self.fence: Callable[[], None] = _nothing  # raises when another keeper may write
+        self.fence: Callable[[], None] = lambda: None  # raises when another keeper may write
         self._database = Database(where, looks_on=looks_on)
         self._field, self.place = self._database.field, self._database.place
         try:
@@ -283,10 +284,11 @@ class Journal:
         with self._sound(f"the memory of vault {vault}"):
             return Memory() if text is None else decode_memory(text.encode())
 
-    def decisions(self, vault: Address | None = None) -> Iterator[DecisionRow]:
-        """Yield all decisions, oldest first."""
-        where = sa.true() if vault is None else tables.decisions.c.vault == vault
-        yield from self._decisions(decision_query().where(where).order_by(tables.decisions.c.id))
+    def decisions(self, vault: Address | None = None, first: int = 0) -> Iterator[DecisionRow]:
+        """Yield all decisions, or one vault's, from a row on, oldest first."""
+        of, query = tables.decisions.c, decision_query()
+        query = query if vault is None else query.where(of.vault == vault)
+        yield from self._decisions(query.where(of.id >= first).order_by(of.id))
 
     def find_decisions(self, start: str) -> list[DecisionRow]:
         """Return decisions by row number, by the start of the id, or by `last`; oldest first."""
@@ -541,7 +543,7 @@ class Journal:
         with self._reading() as db:
             return [str(row[0]) for row in db.execute(query.order_by(tables.steps.c.id))]
 
-    def spent(self, at: int, *, upkeep: bool = False) -> Spent:
+    def spent(self, at: int, *, upkeep: bool = False, vault: Address | None = None) -> Spent:
         """
         Return what was sent and spent lately, by chain time.
 
@@ -551,6 +553,8 @@ class Journal:
             The head's time.
         upkeep : bool
             For calls that anybody may make; else for rebalances.
+        vault : Address | None
+            Of which to say what it traded.
         """
         columns = tables.transactions.c
         rebalances = columns.purpose == REBALANCE
@@ -561,6 +565,7 @@ class Journal:
                 sa.not_(rebalances) if upkeep else rebalances,
             )
         )
+        lately = [tx for tx in sent if tx.planned_at > at - HOUR_SECS]
         ended = [tx for tx in reversed(sent) if tx.succeeded is not None]
         reverts = 0
         for tx in ended:
@@ -569,14 +574,11 @@ class Journal:
             reverts += 1
         return Spent(
             reverts_in_row=reverts,
-            sends_last_hour=sum(tx.planned_at > at - HOUR_SECS for tx in sent),
+            sends_last_hour=len(lately),
             gas_last_day=sum(tx.gas_used or 0 for tx in sent),
             spend_last_day=sum((tx.gas_used or 0) * (tx.effective_gas_price or 0) for tx in sent),
+            turnover_last_hour=sum(map(traded, (tx for tx in lately if tx.vault == vault))),
         )
-
-
-def _nothing() -> None:
-    pass
 
 
 def _key(result: sa.CursorResult[Any]) -> int:

@@ -109,9 +109,14 @@ def size_total(plan: Plan) -> Assets:
     return Assets(sum(leg.size for leg in plan.legs))
 
 
+def turnover(plan: Plan) -> Assets:
+    """Return all that the plan trades, at venues and spot, whatever the sides."""
+    return Assets(sum(abs(leg.size) for leg in plan.legs) + abs(plan.spot_assets))
+
+
 def is_neutral(plan: Plan) -> bool:
     """Return whether sizes and spot cancel, to a ten-thousandth of what they trade."""
-    gross = sum(abs(leg.size) for leg in plan.legs) + abs(plan.spot_assets)
+    gross = turnover(plan)
     net = abs(size_total(plan) + plan.spot_assets)
     return gross != 0 and net * NEUTRAL_SHARE <= gross
 
@@ -140,4 +145,5 @@ __all__ = [
     "only_adds_margin",
     "plan_hash",
     "size_total",
+    "turnover",
 ]

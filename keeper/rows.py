@@ -20,7 +20,8 @@ from eth_utils.crypto import keccak
 from keeper import tables
 from keeper.errors import Fault
 from keeper.lifecycle import Failure, Tx, TxState
-from keeper.plan import Plan, decode_plan, encode_plan
+from keeper.plan import REBALANCE as REBALANCE_CALL
+from keeper.plan import Plan, decode_plan, encode_plan, turnover
 from keeper.policy import Memory, Policy, decode_memory, decode_policy
 from keeper.snapshot import Address, Block, Snapshot, decode_vault
 from keeper.strategy import Decision, Rebalance
@@ -166,3 +167,9 @@ def decision_row(row: Mapping[Any, Any]) -> DecisionRow:
         figures=json.loads(row["figures"]),
         objection=row["objection"],
     )
+
+
+def traded(tx: Tx) -> int:
+    """Return what a rebalance has traded or may yet trade, raw asset units."""
+    plan = tx.calldata[len(REBALANCE_CALL) :]
+    return 0 if tx.state is TxState.FAILED else turnover(decode_plan(plan))

@@ -412,7 +412,9 @@ class Keeper:
             decision.plan,
             policy=orders.policy,
             safety=orders.safety,
-            spent=self._journal.spent(verdict.snapshot.block.at),
+            spent=self._journal.spent(
+                verdict.snapshot.block.at, vault=verdict.snapshot.vault.vault
+            ),
             sender=self._signer.address,
             killed=orders.kill_file.exists(),
         )

@@ -86,6 +86,7 @@ key_env = "HEDGEVAULT_KEEPER_KEY"
 # max_sends_an_hour = 30
 # max_gas_a_day = 20000000
 # max_spend_ether_a_day = 1
+# max_turnover_an_hour_bps = 30000  # of a vault's equity, or of larger positions; urgent or not
 
 # What anybody may do for the vaults' venues and queues, if this keeper is to do it as well:
 # "liquidate", "deleverage", "poke" (funding, tokens, requests, backstop), "process" (the queue),

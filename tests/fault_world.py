@@ -15,16 +15,20 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from pathlib import Path
 from random import Random
 
+import sqlalchemy as sa
+
 from keeper import database
+from keeper import lease as leases
 from keeper.chain import Chain, Node
 from keeper.deadline import Deadline
-from keeper.errors import Fault
+from keeper.errors import Fault, JournalUnavailable
 from keeper.guard import Safety
 from keeper.journal import Journal
 from keeper.policy import Policy
@@ -37,6 +41,7 @@ from keeper.strategy import Hold
 from tests.keeper_node import Proxy, keeper_key
 
 GWEI = 10**9
+ONLY = os.environ.get("FAULT_KINDS", "").split(",") if os.environ.get("FAULT_KINDS") else None
 CONFIRMATIONS = 9  # reorganisations of up to 8 blocks are not the end
 PATIENCE_SECS = 60.0
 QUIET_TICKS = 14  # in which a keeper that is left alone must have done everything
@@ -88,6 +93,26 @@ def feeds_of(world):
 # A keeper in a process
 
 
+def nothing_armed(chain, journal):
+    pass
+
+
+def never_over(report, journal):
+    return False
+
+
+def ended(child: int) -> int:
+    """Wait for a process; return how it ended: its exit code."""
+    ends = time.monotonic() + PATIENCE_SECS
+    while True:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > ends:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.002)
+
+
 class Process:
     """Makes a keeper in a child of this process; nothing of it is left when it ends."""
 
@@ -98,14 +123,16 @@ class Process:
             Address(at[name].address.lower()) for name in ("VaultLens", "HedgeVault")
         )
         self.signer = signer_of(world.node.chain_id)
+        self.wall, self.head_max_age_secs = time.time, None
 
-    def keeper(self, *, live=True, confirmations=CONFIRMATIONS, log=None):
+    def keeper(self, *, live=True, confirmations=CONFIRMATIONS, log=None, lease=None):
         node = Node(
             rpc_url=self.url, chain_id=self.world.node.chain_id, lens=self.lens,
             timeout_secs=TIMEOUT_SECS[self.world.node.kind],
-            attempts=1, head_max_age_secs=None,
+            attempts=1, head_max_age_secs=self.head_max_age_secs,
         )  # fmt: skip
-        chain, journal = Chain(node, log=Silent()), Journal(self.path, self.world.node.chain_id)
+        chain = Chain(node, log=Silent(), wall=self.wall)
+        journal = Journal(self.path, self.world.node.chain_id)
         orders = Orders(
             vaults=(self.vault,), policy=Policy(), live=live,
             safety=Safety(max_sends_an_hour=1_000),
@@ -117,7 +144,13 @@ class Process:
             receipt_wait_secs=0.05,
         )  # fmt: skip
         keeper = Keeper(
-            chain=chain, journal=journal, orders=orders, signer=self.signer, log=log or Silent()
+            chain=chain,
+            journal=journal,
+            orders=orders,
+            signer=self.signer,
+            lease=lease,
+            wall=self.wall,
+            log=log or Silent(),
         )
         return keeper, chain, journal
 
@@ -128,37 +161,44 @@ class Process:
         chain.close()
         journal.close()
 
-    def run(
-        self,
-        ticks: int,
-        arm: Callable = lambda chain, journal: None,
-        over: Callable = lambda report, journal: False,
-    ) -> int:
+    def run(self, ticks: int, arm: Callable = nothing_armed, over: Callable = never_over) -> int:
         """Run some ticks, or until it is over; return how the process ended: its exit code."""
-        child = os.fork()
+        return ended(self.start(ticks, arm, over))
+
+    def start(
+        self, ticks: int, arm: Callable = nothing_armed, over: Callable = never_over, *,
+        gate: int | None = None,
+    ) -> int:  # fmt: skip
+        """Begin to run some ticks, as one of several behind a gate; return the process."""
+        child, standby = os.fork(), gate is not None
         if child == 0:
             code = 1
             try:
+                if standby:
+                    os.read(gate, 1)
                 database.LOCK_SECS = 0.2
-                keeper, chain, journal = self.keeper()
-                arm(chain, journal)
-                for _ in range(ticks):
-                    with suppress(Fault):
-                        if over(keeper.tick(Deadline(5.0)), journal):
-                            break
+                leases.LEAST_PATIENCE_SECS = 0.3
+                with leases.held(self.path, 0.3, standby=True) if standby else nullcontext() as it:
+                    keeper, chain, journal = self.until_it_opens(it) if it else self.keeper()
+                    arm(chain, journal)
+                    for _ in range(ticks):
+                        with suppress(Fault):
+                            if over(keeper.tick(Deadline(5.0)), journal):
+                                break
+                        time.sleep(0.05 if standby else 0.0)
                 code = 0
             except BaseException as error:  # noqa: BLE001
                 os.write(2, f"{error!r}\n".encode())
             finally:
                 os._exit(code)
-        ends = time.monotonic() + PATIENCE_SECS
+        return child
+
+    def until_it_opens(self, lease):
+        """Return a keeper, as a service manager does when one that has stopped holds a lock."""
         while True:
-            found, status = os.waitpid(child, os.WNOHANG)
-            if found:
-                return os.waitstatus_to_exitcode(status)
-            if time.monotonic() > ends:
-                os.kill(child, signal.SIGKILL)
-            time.sleep(0.002)
+            with suppress(JournalUnavailable):
+                return self.keeper(lease=lease)
+            time.sleep(0.05)
 
     def rows(self):
         with closing(Journal(self.path, self.world.node.chain_id)) as journal:
@@ -202,6 +242,21 @@ def killed_at_send(before):
     return arm
 
 
+def disk_full_after(pages):
+    """Let the journal grow by so many pages and no more, as a disk that is full does."""
+
+    def limit(connection, _record):
+        (now,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count={now + pages}")
+
+    def arm(chain, journal):
+        engine = journal._database._engine
+        engine.dispose()
+        sa.event.listen(engine, "connect", limit)
+
+    return arm
+
+
 # Faults of the way to the node
 
 
@@ -236,6 +291,7 @@ def replies(timeout_secs: float) -> dict[str, Callable]:
     return {
         "HTTP 500": lambda forward: (500, b"internal error"),
         "HTTP 429": lambda forward: (429, b"slow down"),
+        "HTTP 429 for a second": lambda forward: (429, b"slow down", {"Retry_After": "1"}),
         "HTML": lambda forward: (200, b"<html>gateway</html>"),
         "hang": hang,
         "truncated": truncated,
@@ -379,11 +435,13 @@ class Run:
         answers = replies(TIMEOUT_SECS[self.world.node.kind])
         kinds = [
             *answers, *["kill after a write"] * 6, "kill before the send", "kill after the send",
-            "locked journal", "time leaps", "same key elsewhere", "nonce taken at the send",
+            "locked journal", "disk full", "clock skew", "two keepers", "time leaps",
+            "same key elsewhere", "nonce taken at the send",
         ]  # fmt: skip
         if anvil:
             kinds += ["stale head", *["reorganisation"] * 3, "eviction", "fee spike", "underpriced"]
-        kind = rng.choice(kinds)
+            kinds += ["node restart"]
+        kind = rng.choice([kind for kind in kinds if kind in (ONLY or kinds)])
         self.faults[kind] += 1
         if kind in answers:
             reply = answers[kind]
@@ -410,6 +468,48 @@ class Run:
         with closing(sqlite3.connect(self.process.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             assert self.process.run(2) == 0
+
+    def _disk_full(self):
+        assert self.process.run(3, disk_full_after(self.rng.randint(0, 6))) == 0
+
+    def _clock_skew(self):
+        """The host's clock leaps, while a head's age counts or not; later it is right again."""
+        process, rng, began = self.process, self.rng, time.time()
+        skew, after, calls = rng.choice([-7_200, -90, 90, 7_200]), rng.randint(0, 12), count()
+        true = int(
+            self.world.node.request("eth_getBlockByNumber", "latest", False)["timestamp"], 16
+        )
+        process.wall = lambda: true + time.time() - began + (skew if next(calls) >= after else 0)
+        process.head_max_age_secs = rng.choice([None, 120.0])
+        try:
+            assert process.run(3) == 0
+        finally:
+            process.wall, process.head_max_age_secs = time.time, None
+
+    def _two_keepers(self):
+        """Of one journal and key; the first may stop for a while, or be killed."""
+        gate, opens = os.pipe()  # no process is made while another asks: threads answer in this one
+        keepers = [self.process.start(20, gate=gate) for _ in range(2)]
+        os.write(opens, b"go")
+        time.sleep(self.rng.random() / 4)
+        blow = self.rng.choice([None, signal.SIGSTOP, signal.SIGKILL])
+        if blow:
+            os.kill(keepers[0], blow)
+            time.sleep(0.6)
+            os.kill(keepers[0], signal.SIGCONT)
+        codes = [ended(keeper) for keeper in keepers]
+        os.close(gate)
+        os.close(opens)
+        assert codes == [-9 if blow is signal.SIGKILL else 0, 0], (codes, blow)
+
+    def _node_restart(self):
+        """It is gone for a while, and with it what waited in its pool."""
+        with unmined(self.world):
+            self.process.run(self.rng.randint(1, 2))
+            with self.proxy.down():
+                evicted(self.world)
+                self.process.run(2)
+            self.process.run(1)
 
     def _time_leaps(self):
         self.process.run(1)

@@ -62,7 +62,8 @@ class Proxy:
                     self.connection.close()
                     return
                 if callable(order):
-                    self._answer(*order(lambda: forward(body)))
+                    status, content, *headers = order(lambda: forward(body))
+                    self._answer(status, content, **dict(*headers))
                     return
                 answer = forward(body)
                 if order == "lose the answer":
@@ -87,18 +88,34 @@ class Proxy:
                 pass
 
         self._session = session
-        self._http = Quiet(("127.0.0.1", 0), Handler)
+        self._server = lambda port: Quiet(("127.0.0.1", port), Handler)
+        self._listen(0)
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+
+    def _listen(self, port: int) -> None:
+        self._http = self._server(port)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
+
+    def _stop(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """Refuse connections; those that are there stay."""
+        self._stop()
+        try:
+            yield
+        finally:
+            self._listen(self._http.server_port)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exc):
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        self._stop()
         self._session.close()
 
     def take(self) -> list[tuple[str, ...]]:

@@ -12,7 +12,7 @@ import pytest
 from keeper.deadline import Deadline
 from keeper.errors import Fault
 from keeper.journal import TxState
-from tests.fault_world import Process, Run, Tally, foreign, head, publish, unmined
+from tests.fault_world import Process, Run, Tally, ended, foreign, head, publish, unmined
 from tests.keeper_node import NIGHTLY, Proxy
 from tests.script_world import ETHER, deployed
 
@@ -22,6 +22,7 @@ pytestmark = [
 ]
 NIGHT = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 SEED = int(os.environ.get("FAULT_SEED", "1"))
+RUNS = int(os.environ.get("FAULT_RUNS", "150" if NIGHT else "20"))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def check(world, folder, runs, seed):
 
 
 def test_faults__at_random__each_rebalance_exactly_once(system, tmp_path, record_property):
-    tally = check(system, tmp_path, 150 if NIGHT else 20, SEED)
+    tally = check(system, tmp_path, RUNS, SEED)
     record_property("faults", str(tally))
     assert tally.faults.total() >= tally.runs
 
@@ -156,3 +157,30 @@ def test_reorganisation_takes_the_nonce_before_ours__filled_and_hedged_once(syst
         ("rebalance", TxState.FINAL, before + 1), ("fill", TxState.FINAL, before),
     ]  # fmt: skip
     assert nonces(system) == (1, before + 2)
+
+
+def test_two_keepers_of_one_key_with_a_journal_each__hedged_once(system, tmp_path):
+    """As when an operator starts a second one on another host: the nonces are the fence."""
+    with system.undone():
+        keepers = []
+        for name in ("here", "there"):
+            (tmp_path / name).mkdir()
+            keepers.append(Process(system, tmp_path / name, system.node.url))
+            keepers[-1].warm_up()
+        publish(system, 2_500)
+        _, before = nonces(system)
+        children = [keeper.start(4) for keeper in keepers]
+        assert [ended(child) for child in children] == [0, 0]
+        for _ in range(8):
+            for keeper in keepers:
+                system.node.request("evm_mine")
+                assert keeper.run(1) == 0
+            for _ in range(3):
+                system.node.request("evm_mine")
+        rows = [keeper.rows() for keeper in keepers]
+        assert {tx.state for each in rows for tx in each} <= {TxState.FINAL, TxState.FAILED}
+        hashes = {tx.tx_hash for each in rows for tx in each if tx.state is TxState.FINAL}
+        assert len(hashes) == 1
+        assert nonces(system)[0] == 1
+        reverted = {tx.tx_hash for each in rows for tx in each if tx.succeeded is False}
+        assert nonces(system)[1] == before + 1 + len(reverted)

@@ -15,7 +15,7 @@ import pytest
 from keeper.chain import Chain, Node
 from keeper.deadline import Deadline
 from keeper.journal import Journal, TxState
-from keeper.local_node import LocalNode
+from keeper.local_node import LocalNode, NodeOptions
 from keeper.risk import assess
 from keeper.snapshot import Address
 from tests.keeper_node import Desk, Proxy
@@ -32,9 +32,28 @@ QUICK = "[jobs]\ntick_secs = 0.3\nmargin_watch_secs = 1\nreceipt_wait_secs = 0.5
 @pytest.fixture
 def twin(world):
     """A second node with the same blocks."""
-    with LocalNode.start("anvil", chain_id=world.node.chain_id) as twin:
+    with beside(world.node) as twin:
         copy(world.node, twin)
         yield twin
+
+
+def beside(node, port=0):
+    """
+    Start a node with the blocks of another to come, perhaps at this port.
+
+    It has the same block 0, since Anvil shows any of two that it knows; and the same clock.
+    """
+    times = [
+        int(node.request("eth_getBlockByNumber", which, False)["timestamp"], 16)
+        for which in ("0x0", "latest")
+    ]
+    if port:
+        options = NodeOptions(chain_id=node.chain_id, timestamp_at=times[0])
+        found = LocalNode._launch("anvil", port, options)
+    else:
+        found = LocalNode.start("anvil", chain_id=node.chain_id, timestamp=times[0])
+    found.request("evm_increaseTime", times[1] - times[0] + 1)
+    return found
 
 
 def copy(node, twin):
@@ -123,7 +142,7 @@ def publish(world, node, price):
 
 def test_run__first_of_two_nodes_stops_in_mid_run__goes_on_with_the_other(world, twin, tmp_path):
     """It hedges through the first; that one dies; it tops up margin through the second."""
-    first = LocalNode.start("anvil", chain_id=world.node.chain_id)
+    first = beside(world.node)
     copy(world.node, first)
     with first, following(first, twin) as stop_following:
         desk = Desk(world, tmp_path)
@@ -195,6 +214,32 @@ def test_run__block_of_the_hedge_is_replaced__hedged_once_in_the_end(world, tmp_
     assert any("replaced_from" in line for line in lines)
     assert snapshot(world, world.node).vault.venues[0].margin.delta == -50 * ETHER
     assert int(world.at("HedgeBook").state()[0]) == 1
+
+
+def test_run__node_starts_again_with_its_state__sends_again_what_its_pool_lost(world, tmp_path):
+    first = beside(world.node)
+    copy(world.node, first)
+    key = world.account(1).address
+    first.request("eth_sendTransaction", {"from": key, "to": key})  # Ganache would renumber nonce 0
+    first.request("evm_setAutomine", False)
+    desk = Desk(world, tmp_path)
+    desk.write(first.url, more=QUICK)
+    with desk.started("run", "--live") as process:
+        wait_for(lambda: [tx.state for tx in transactions(desk)] == [TxState.ACCEPTED], process)
+        state, port = first.request("anvil_dumpState"), int(first.url.rpartition(":")[2])
+        first.stop()
+        time.sleep(1.5)  # some ticks find nobody
+        with beside(world.node, port) as again:
+            time.sleep(0.5)  # and some a node that has not read its state yet
+            again.request("anvil_loadState", state)
+            wait_for(lambda: [tx.state for tx in transactions(desk)] == [TxState.FINAL], process)
+            lines = ended(process)
+            assert snapshot(world, again).vault.state.nonce == 1
+            assert snapshot(world, again).vault.venues[0].margin.delta == -50 * ETHER
+    (tx,) = transactions(desk)
+    assert tx.sends == 2
+    assert any("cannot be reached" in line.get("error", "") for line in lines)
+    assert not [line for line in lines if line.get("result") == "halt"]
 
 
 def test_once__journal_of_an_earlier_chain__refused(world, tmp_path):

@@ -48,8 +48,9 @@ Floats = NDArray[np.float64]
 BLOCK_SECS: Final = 12
 TICKS: Final = 6  # looks within one hour, a cooldown apart
 UNLIMITED: Final = Safety(
-    max_reverts_in_row=2**31, max_sends_an_hour=2**31, max_gas_a_day=2**63, max_spend_a_day=2**127
-)
+    max_reverts_in_row=2**31, max_sends_an_hour=2**31, max_gas_a_day=2**63, max_spend_a_day=2**127,
+    max_turnover_an_hour_bps=2**31,
+)  # fmt: skip
 # Gas of a rebalance by what it does; a test holds it against `tests/gas_snapshot.json`.
 GAS_PLAIN: Final = 352_040
 GAS_MARGIN: Final = 382_390

@@ -166,6 +166,68 @@ def test_explain__one_id_in_two_rows__the_newest(call, tmp_path):
         assert result.stdout.startswith(f"decision 2  0x{decision_id}")
 
 
+def test_replay__recorded_ticks__all_the_same(call, tmp_path):
+    test_live__without_a_key__usage(call, tmp_path)
+    decided_twice(tmp_path)
+    result = call("replay")
+    assert result.exit_code == OK, result.stderr
+    assert result.stdout == (
+        "2 decisions of 2 ticks made again from their recorded inputs\nall the same\n"
+    )
+    assert call("replay", "--first", "2").stdout.startswith("1 decisions of 1 ticks")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("reason", "'x'"),
+        ("decision_id", "'00'"),
+        ("memory_after", """replace(memory_after, '"hedging":true', '"hedging":false')"""),
+    ],
+)
+def test_replay__one_differs__named_and_a_person_must_look(call, tmp_path, column, value):
+    test_live__without_a_key__usage(call, tmp_path)
+    decided_twice(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "hedgevault.sqlite")) as db:
+        db.execute(f"UPDATE decisions SET {column} = {value} WHERE id = 2")
+        db.commit()
+    result = call("replay")
+    assert result.exit_code == HALT
+    assert result.stdout.splitlines()[0].startswith("decision 2, block 100: recorded rebalance: ")
+    assert result.stderr == (
+        "hedgevault: 1 of them differ: another version of the keeper wrote them?\n"
+    )
+
+
+def test_replay__nothing_recorded__one_line(call, tmp_path):
+    test_live__without_a_key__usage(call, tmp_path)
+    Journal(tmp_path / "hedgevault.sqlite", 1).close()
+    result = call("replay")
+    assert (result.exit_code, result.stderr.count("\n")) == (FAULT, 1)
+    assert "no decision in" in result.stderr
+
+
+def test_kill__sets_the_switch_that_the_keeper_looks_at_and_takes_it_off(call, tmp_path):
+    test_live__without_a_key__usage(call, tmp_path)
+    file = load_config(tmp_path / "hedgevault.toml").kill_file
+    for _ in range(2):
+        result = call("kill")
+        assert (result.exit_code, file.exists()) == (OK, True)
+        assert str(file) in result.stdout
+    for _ in range(2):
+        assert (call("kill", "--off").exit_code, file.exists()) == (OK, False)
+
+
+def test_kill__cannot_be_set__one_line(call, tmp_path):
+    test_live__without_a_key__usage(call, tmp_path)
+    path = tmp_path / "hedgevault.toml"
+    path.write_text(path.read_text() + '[safety]\nkill_file = "nowhere/stop"\n')
+    result = call("kill")
+    assert result.exit_code == USAGE
+    assert result.stderr.startswith("hedgevault: safety.kill_file: ")
+    assert result.stderr.endswith("no such file or directory\n")
+
+
 def test_explain__damaged_journal__one_line(call, tmp_path):
     test_live__without_a_key__usage(call, tmp_path)
     decided_twice(tmp_path)

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 
-from keeper.config import load_config
+from keeper.config import ConfigFile, load_config
 from keeper.database import database_url
 from keeper.errors import ConfigInvalid
 from keeper.signer import password_in, password_typed, signer_from_key, signer_from_keystore
@@ -44,6 +45,46 @@ def test_load_config__least__fills_the_rest(load, tmp_path):
     assert config.journal == tmp_path / "hedgevault.sqlite"
     assert config.signer is None
     assert config.policy.trigger_bps == 150
+
+
+LEAST = {"rpc_url": "http://h", "chain_id": 1, "lens": LENS}
+
+
+def sections():
+    """Yield each section with its model and a table of it that is good."""
+    good = {
+        "chain": {"rpc_url": "http://h", "chain_id": 1, "lens": LENS},
+        "signer": {"key_env": "K"},
+    }
+    for name, field in ConfigFile.model_fields.items():
+        kinds = (field.annotation, *getattr(field.annotation, "__args__", ()))
+        model = next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
+        if model is not None and name != "vaults":
+            yield name, model, good.get(name, {})
+
+
+FIELDS = [(name, field, good) for name, model, good in sections() for field in model.model_fields]
+
+
+def test_fields__of_every_section():
+    names = {name for name, _, _ in FIELDS}
+    assert names == set(ConfigFile.model_fields) - {"vaults", "deployment"}
+    assert len(FIELDS) == len({(name, field) for name, field, _ in FIELDS}) >= 80
+
+
+@pytest.mark.parametrize("wrong", ["{ x = 1 }", "[[1]]", "nan"])
+@pytest.mark.parametrize(("section", "field", "good"), FIELDS)
+def test_load_config__each_field_wrong__one_line_that_names_it(load, section, field, good, wrong):
+    tables = {"chain": LEAST} | {section: good}
+    lines = [
+        f"[{name}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in table.items() if k != field)
+        for name, table in tables.items()
+    ]
+    text = "".join(sorted(lines, key=lambda line: line.startswith(f"[{section}]")))
+    with pytest.raises(ConfigInvalid) as refused:
+        load(f'{text}{field} = {wrong}\n[[vaults]]\naddress = "{VAULT}"\n')
+    assert re.search(rf"{section}\.{field}(\.0)*: ", str(refused.value))
+    assert "\n" not in str(refused.value)
 
 
 def test_load_config__journal_by_url__from_file_or_environment(load, monkeypatch, tmp_path):

@@ -345,6 +345,38 @@ def test_tick__three_reverts__stops_sending_not_watching(bench, chain):
     assert report.verdicts[0].note == "3 reverts in a row, allowed are 3"
 
 
+def test_tick__turnover_of_an_hour__stops_sending_not_watching(bench, chain):
+    """Of 100 assets, two are traded: 200 bps; twice would be 400."""
+    bench.start(safety=Safety(max_turnover_an_hour_bps=399))
+    drifted = chain.vault.venues
+    bench.tick()
+    assert chain.executed == 1
+
+    def again(secs):
+        chain.block = replace(chain.block, at=chain.block.at + secs)
+        state = replace(chain.vault.state, rebalanced_at=chain.block.at - 10_000)
+        chain.vault = replace(
+            chain.vault, state=state, venues=drifted, price_updated_at=chain.block.at
+        )
+        return bench.tick().verdicts[0].note
+
+    words = "turnover of an hour would be 400 bps of the vault, allowed are 399"
+    assert again(1_800) == words
+    assert bench.journal.ticks()[-1]["result"] == "ok"
+    assert again(1_700) == words
+    assert "final" in again(100)  # the first is an hour old
+    assert chain.executed == 2
+
+
+def test_tick__turnover_of_a_plan_that_failed__does_not_count(bench, chain):
+    bench.start(safety=Safety(max_turnover_an_hour_bps=399))
+    chain.reverts = True
+    bench.tick()
+    chain.reverts = False
+    bench.tick()
+    assert bench.states() == [TxState.FAILED, TxState.FINAL]
+
+
 def test_tick__not_mined_yet__waits_and_does_not_double(bench, chain):
     chain.automine = False
     bench.tick()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.explain import Line, Sheet, recompute
-from keeper.guard import Safety, Spent, objection
+from keeper.guard import Safety, Spent, _turnover, objection
 from keeper.outcome import project
 from keeper.plan import is_neutral, size_total
 from keeper.policy import Memory, Policy, decode_memory, decode_policy
@@ -488,6 +488,7 @@ def test_recompute__wrong_line__is_found():
         ({"spent": Spent(sends_last_hour=30)}, "30 transactions in an hour"),
         ({"spent": Spent(gas_last_day=20_000_000)}, "gas in a day"),
         ({"spent": Spent(spend_last_day=10**18)}, "wei of fees in a day"),
+        ({"spent": Spent(turnover_last_hour=299 * ETHER)}, "turnover of an hour would be"),
         ({"policy": Policy(max_price_age_secs=29)}, "30 s old"),
         ({"policy": Policy(slippage_bps=0)}, "too far from the index"),
     ],
@@ -501,6 +502,22 @@ def test_objection__each_limit(change, words):
     }  # fmt: skip
     assert objection(state, plan, **call) is None
     assert words in objection(state, plan, **(call | change))
+
+
+def test_turnover__positions_far_over_equity__all_of_them_fit_into_it():
+    """An equity of 5 assets under a short of 98, which must be able to shrink to nothing."""
+    state = snapshot(venue(assets=5 * ETHER, delta=-98 * ETHER))
+    plan = decide(snapshot(venue(assets=35 * ETHER), idle_assets=65 * ETHER), POLICY, CALM).plan
+    leg, safety = plan.legs[0], Safety(max_turnover_an_hour_bps=10_000)
+
+    def words(size):
+        legs = (replace(leg, size=Assets(size)),)
+        return _turnover(state, replace(plan, legs=legs), safety, Spent())
+
+    assert words(98 * ETHER) is None
+    assert words(98 * ETHER + 1) == (
+        "turnover of an hour would be 10001 bps of the vault, allowed are 10000"
+    )
 
 
 @pytest.mark.parametrize(
