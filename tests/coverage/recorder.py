@@ -69,7 +69,9 @@ class Recorder:
             source = source_of(file)
             function = file, source.function_at.get(line, 0)
             condition = waiting.get(function, line)
-            if condition != line and source.branches[condition].tells(line):
+            if condition != line:
+                if not source.branches[condition].tells(line):
+                    continue
                 del waiting[function]
                 self._note([(function, condition)], line)
             if line in source.branches:

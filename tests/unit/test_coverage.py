@@ -121,6 +121,17 @@ def test_recorder__line_of_a_break_that_runs_either_way__what_follows_decides(tm
     assert recorder.outcomes == {(file, condition, breaks)}
 
 
+def test_recorder__head_of_the_condition_around_runs_again__the_inner_one_still_waits(tmp_path):
+    file = "contracts/FlowRules.vy"
+    text = (ROOT / file).read_text().splitlines()
+    inner = text.index("        if assets == 0 or assets > liquid:") + 1
+    ran = [inner - 5, inner, inner - 5, inner, inner - 5, inner + 2]
+    recorder = Recorder(tmp_path)
+    recorder._follow(list(range(6)), {n: (file, line) for n, line in enumerate(ran)})
+    assert (file, inner, False) in recorder.outcomes
+    assert (file, inner, True) not in recorder.outcomes
+
+
 def test_report__what_is_left_unexplained_or_explained_in_vain__is_wrong():
     gap = Gap("contracts/x.vy", 7, "total += 1", "not run")
     covered = [Coverage("contracts/x.vy", 100, 10, (gap,))]
