@@ -38,13 +38,12 @@ get_namespace()  # `eval` of a contract needs it, and the first compilation woul
 def deployer(path: str) -> Any:
     """Return the compiled contract; `path` is relative to ``contracts/``."""
     source = str(CONTRACTS / path)
-    kept = KEPT / _digest() / f"{path}.pickle"
     gc.disable()  # it would look through millions of nodes again and again
     try:
-        compiled = pickle.loads(kept.read_bytes())
-    except (OSError, EOFError, pickle.UnpicklingError):
-        compiled = boa.load_partial(source).compiler_data
-        _keep(compiled, kept)
+        compiled = _kept(path)
+        if compiled is None:
+            compiled = boa.load_partial(source).compiler_data
+            _keep(compiled, path)
     finally:
         gc.freeze()  # they stay for good
         gc.enable()
@@ -61,8 +60,20 @@ def _digest() -> str:
     return whole.hexdigest()[:16]
 
 
-def _keep(compiled: Any, kept: Path) -> None:
+def _place(path: str) -> Path:
+    return KEPT / _digest() / f"{path}.pickle"
+
+
+def _kept(path: str) -> Any:
+    try:
+        return pickle.loads(_place(path).read_bytes())
+    except (OSError, EOFError, pickle.UnpicklingError):
+        return None
+
+
+def _keep(compiled: Any, path: str) -> None:
     """Write it for the others, in place of what earlier sources gave."""
+    kept = _place(path)
     for other in KEPT.glob("*"):
         if other.name != _digest():
             shutil.rmtree(other, ignore_errors=True)

@@ -143,14 +143,27 @@ class Server:
         ready = self._answer()
         if ready["failed"]:
             raise RuntimeError(f"tests fail without a mutant: {ready['failed']}")
+        self._prove()
+
+    def _prove(self) -> None:
+        """Make sure that a fault reaches the tests at all."""
+        file, flow = "contracts/HedgeVault.vy", "    flow: IBookFlows.Flow ="
+        broken = (
+            (ROOT / file).read_text().replace(flow, f"    assert self == empty(address)\n{flow}")
+        )
+        if self._ask(file, broken, [WARM_UP], 300)["outcome"] != "killed":
+            raise RuntimeError("a vault that refuses every flow passes: tests see no mutant")
 
     def judge(self, mutant: Mutant, tests: list[str], timeout: int) -> dict[str, Any]:
         """Run tests against a mutant."""
         source = (ROOT / mutant.file).read_text()
+        return self._ask(mutant.file, mutant.apply(source), tests, timeout)
+
+    def _ask(self, file: str, source: str, tests: list[str], timeout: int) -> dict[str, Any]:
         request = {
-            "file": mutant.file,
-            "source": mutant.apply(source),
-            "compiled": compiled_of(mutant.file),
+            "file": file,
+            "source": source,
+            "compiled": compiled_of(file),
             "tests": tests,
             "timeout": timeout,
         }

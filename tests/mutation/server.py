@@ -160,13 +160,14 @@ def main() -> None:
         phases=[Phase.explicit, Phase.generate],  # no shrinking
     )
     os.environ["HYPOTHESIS_PROFILE"] = "mutation"
-    from tests import market_world  # sets the compiler's search path
+    import tests.compiled as kept  # sets the compiler's search path
 
+    kept._kept = kept._keep = lambda *_: None  # what is on disk is of sources without a mutant
     compiled = Compiled()
     compiled.warm()
     warm_up = [name for name in sys.argv[1:] if pytest.main([*OPTIONS, name])]
     print(json.dumps({"failed": warm_up}), file=answers, flush=True)
-    market_world.deployer.cache_clear()
+    kept.deployer.cache_clear()
     for line in sys.stdin:
         print(json.dumps(judge(compiled, json.loads(line))), file=answers, flush=True)
 
