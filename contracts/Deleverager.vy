@@ -81,7 +81,7 @@ LOW_SHARE_WAD: immutable(int256)
 @deploy
 def __init__(next: address):
     """
-    @param next `VenueWindUp` of the same venue, which has the calls that are not here; the parts
+    @param next `VenueBackstop` of the same venue, which has the calls that are not here; the parts
         are taken from it. It may write all storage of the venue.
     """
     parts: IVenueParts.Parts = staticcall IVenueParts(next).parts()
@@ -413,9 +413,7 @@ def _move_to_backstop(size: int256, price_wad: uint256):
     after: ILiquidationRules.Account = position.taken_over(
         before, size, margin_rules.value_up(size, price_wad)
     )
-    after.funding_index_wad = ledger.index_of(after.size, indices)
-    ledger.resize(before.size, after.size, after.entry - before.entry)
-    ledger.store(ledger.POOL, after)
+    ledger.store_backstop(before, after, indices)
     log IDeleverager.BackstopChanged(
         size_before=before.size,
         size_after=after.size,

@@ -22,9 +22,10 @@
      Caps bind only what increases |q|: a side stays under its cap and under the share of pool
      equity that a skew may be, because whoever balances it may leave.
 
-     What happens when accounts fail is in `VenueRecovery`, `Deleverager` and `VenueWindUp`: calls
-     that are not here run their code on this storage, under this lock. Profit and loss against
-     the pool is booked in `pool_claim`; trades move no tokens (`modules/venue_ledger.vy`).
+     What happens when accounts fail is in `VenueRecovery`, `Deleverager`, `VenueBackstop` and
+     `VenueWindUp`: calls that are not here run their code on this storage, under this lock. Profit
+     and loss against the pool is booked in `pool_claim`; trades move no tokens
+     (`modules/venue_ledger.vy`).
 @custom:units Raw asset and quote units, prices and rates WAD, sizes signed, long positive.
 @custom:rounding Against the account.
 @custom:halt Nobody can stop it. Without a good price nobody trades, is liquidated, or withdraws
@@ -41,6 +42,7 @@ from interfaces import IPerpVenue
 from interfaces import IPriceOracle
 from interfaces import IVenueParts
 
+from modules import backing
 from modules import curve
 from modules import fixed_point
 from modules import funding
@@ -57,6 +59,7 @@ uses: funding
 uses: margin_rules
 
 initializes: ledger
+initializes: backing[ledger := ledger, curve := curve, margin_rules := margin_rules]
 
 exports: (
     ledger.ASSET,
@@ -77,7 +80,6 @@ MAX_ANSWER: constant(uint256) = 1_024  # bytes that a call of `NEXT` returns at 
 NEXT: public(immutable(address))
 MAX_ASSETS: immutable(uint256)  # margin of one account; keeps its value inside 250 bits
 MAX_SIDE: immutable(uint256)
-MIN_SIZE: immutable(uint256)
 FUND_SHARE_WAD: immutable(uint256)
 
 
@@ -93,7 +95,6 @@ def __init__(next: address):
     NEXT = next
     MAX_ASSETS = 2**250 // (ledger.MAX_PRICE * WAD)
     MAX_SIDE = terms.max_side
-    MIN_SIZE = terms.min_size
     FUND_SHARE_WAD = terms.fund_share_wad
     ledger.start_clock()
     log IPerpVenue.VenueOpened(
@@ -161,7 +162,7 @@ def withdraw(assets: uint256, quote: uint256, receiver: address):
     # Losses, fees and funding may end in a loan; nobody can ask for one.
     ledger.require(after.quote >= min(before.quote, 0), "venue: not enough quote")
     if price.price_wad > 0:
-        self._require_initial(self._backing(after, price.price_wad), after.size, price.price_wad)
+        backing.require_initial(self._backing(after, price.price_wad), after.size, price.price_wad)
     ledger.store(msg.sender, after)
     pulled: uint256 = self._make_room(quote)
     ledger.quote_held -= quote
@@ -406,20 +407,10 @@ def _require_allowed(
     indices: int256,
 ):
     """
-    @dev Caps and initial margin bind what increases |q| or turns it around. A reduction keeps
-         the maintenance of what remains and its equity per size.
+    @dev Caps bind only what increases |q| or turns it around.
     """
-    size: uint256 = fixed_point.magnitude(after.size)
-    ledger.require(size == 0 or size >= MIN_SIZE, "venue: under minimum size")
     equity: int256 = margin_rules.equity(after, price_wad)
-    if min(before.size, 0) <= after.size and after.size <= max(before.size, 0):
-        kept: uint256 = margin_rules.required(size, price_wad)[1]
-        ledger.require(equity >= convert(kept, int256), "venue: rest under maintenance")
-        ledger.require(
-            equity * abs(before.size)
-            >= margin_rules.equity(before, price_wad) * convert(size, int256),
-            "venue: rest has less equity",
-        )
+    if backing.is_covered_rest(before, after.size, equity, price_wad):
         return
     sizes: int256 = ledger.sizes
     side: int256 = words.high_of(sizes) if after.size > 0 else words.low_of(sizes)
@@ -428,15 +419,8 @@ def _require_allowed(
         ledger.pool_equity(price_wad, indices) >= ledger.equity_required(side, price_wad),
         "venue: pool too small",
     )
-    equity += min(self._closing_gain(after.size, price_wad), 0)
-    self._require_initial(equity, after.size, price_wad)
-
-
-@internal
-@view
-def _require_initial(equity: int256, size: int256, price_wad: uint256):
-    initial: uint256 = margin_rules.required(fixed_point.magnitude(size), price_wad)[0]
-    ledger.require(equity >= convert(initial, int256), "venue: under initial margin")
+    equity += min(backing.closing_gain(after.size, price_wad), 0)
+    backing.require_initial(equity, after.size, price_wad)
 
 
 @internal
@@ -446,17 +430,8 @@ def _backing(account: ILiquidationRules.Account, price_wad: uint256) -> int256:
     @dev Equity at the worse of index and closing fill, without unrealised profit.
     """
     profit: int256 = margin_rules.value_down(account.size, price_wad) - account.entry
-    worse: int256 = profit + min(self._closing_gain(account.size, price_wad), 0)
+    worse: int256 = profit + min(backing.closing_gain(account.size, price_wad), 0)
     return margin_rules.equity(account, price_wad) - profit + min(worse, 0)
-
-
-@internal
-@view
-def _closing_gain(size: int256, price_wad: uint256) -> int256:
-    """
-    @dev What closing `size` on the curve now brings over its value at the index.
-    """
-    return -curve.cost(ledger.skew(), -size, price_wad) - margin_rules.value_down(size, price_wad)
 
 
 @internal

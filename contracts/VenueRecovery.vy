@@ -4,7 +4,7 @@
 # pragma nonreentrancy on
 # pragma optimize gas
 """
-@title Failing accounts, their debts, and what the backstop took from them
+@title Failing accounts and their debts
 @notice Part of a venue, which runs this code on its own storage (`modules/venue_ledger.vy`); called
      directly it moves nothing, because its own storage stays empty.
 @dev A liquidation moves size to the backstop, the pool's own account, at S * (1 -+ penalty).
@@ -16,10 +16,6 @@
      Liquidations of solvent accounts are paced: while the window of `WINDOW` seconds holds more
      than the flow of the terms, none begins; it drains in proportion to time. The size of one
      is not cut by it, so a window holds at most the flow and one account.
-
-     The backstop closes on the curve in steps, one a minute. A step moves the premium by no
-     more than what a round trip around it pays in fees, or it could be sandwiched; whoever
-     takes the other side for longer carries the risk that the pool wants to be rid of.
 @custom:units Raw asset and quote units, prices and rates WAD, sizes signed, long positive.
 @custom:rounding Against the account.
 @custom:halt As `PerpVenue`.
@@ -35,7 +31,6 @@ from modules import curve
 from modules import fixed_point
 from modules import insurance
 from modules import margin_rules
-from modules import position
 from modules import venue_ledger as ledger
 from modules import words
 
@@ -53,15 +48,12 @@ MAX_ANSWER: constant(uint256) = 1_024  # bytes that a call of `NEXT` returns at 
 WAD: constant(uint256) = 10**18
 DAY: constant(int256) = 86_400  # seconds
 WINDOW: constant(int256) = 600  # seconds, in which the flow of liquidations drains
-UNWIND_PERIOD: constant(uint256) = 60  # seconds between two steps of the backstop
 GATE_SECS: constant(uint256) = 3_600  # withdrawals wait no longer than this for deleveraging
 DUST_BPS: constant(uint256) = 1  # of open interest: a smaller loss makes nobody wait
 BPS: constant(uint256) = 10_000
 
 NEXT: public(immutable(address))
 FLOW: immutable(int256)  # asset units a window
-UNWIND_STEP: immutable(int256)  # asset units
-PREMIUM_CAP_WAD: immutable(int256)
 LOAN_SHARE_WAD: immutable(uint256)  # of the asset margin's value
 SOLD_AT_WAD: immutable(uint256)  # 1 - discount
 REALISE_SHARE_WAD: immutable(uint256)  # of pool equity, a day
@@ -78,8 +70,6 @@ def __init__(next: address):
     ledger.__init__(parts)
     NEXT = next
     FLOW = convert(terms.liquidation_flow, int256)
-    UNWIND_STEP = convert(terms.unwind_step, int256)
-    PREMIUM_CAP_WAD = convert(terms.premium_cap_wad, int256)
     LOAN_SHARE_WAD = terms.loan_share_wad
     SOLD_AT_WAD = WAD - terms.discount_wad
     REALISE_SHARE_WAD = terms.realise_share_wad
@@ -104,17 +94,16 @@ def liquidate(account: address) -> int256:
         self._pace(abs(done.size))
     quote_before: int256 = failed.quote
     ledger.resize(failed.size, done.size_after, done.entry_after - failed.entry)
-    ledger.resize(stop.size, done.backstop_size_after, done.backstop_entry_after - stop.entry)
     failed.size = done.size_after
     failed.entry = done.entry_after
     failed.quote = done.quote_after
     failed.assets -= done.assets_sold
     failed.funding_index_wad = ledger.index_of(failed.size, indices)
     ledger.store(account, failed)
-    stop.size = done.backstop_size_after
-    stop.entry = done.backstop_entry_after
-    stop.funding_index_wad = ledger.index_of(stop.size, indices)
-    ledger.store(ledger.POOL, stop)
+    grown: ILiquidationRules.Account = stop
+    grown.size = done.backstop_size_after
+    grown.entry = done.backstop_entry_after
+    ledger.store_backstop(stop, grown, indices)
 
     # The fund pays the reward first, or nobody would come for a bankrupt account.
     covered: uint256 = insurance.covered(done.loss + done.reward_unpaid)
@@ -209,39 +198,6 @@ def realise() -> uint256:
 
 
 @external
-def unwind() -> int256:
-    price: IPriceOracle.Price = ledger.read_price()
-    indices: int256 = ledger.accrue(price.price_wad)
-    ledger.require(not self._gated(), "venue: deleveraging first")
-    ledger.require(
-        block.timestamp >= ledger.unwound_at + UNWIND_PERIOD, "venue: unwound a moment ago"
-    )
-    stop: ILiquidationRules.Account = ledger.settled(ledger.POOL, indices)[0]
-    step: int256 = min(abs(stop.size), UNWIND_STEP)
-    ledger.require(step != 0, "venue: nothing to unwind")
-    size: int256 = -step if stop.size > 0 else step
-    skew: int256 = ledger.skew()
-    ledger.require(self._premium_within(skew, skew + size), "venue: premium cap")
-    cost: int256 = curve.cost(skew, size, price.price_wad)
-    after: ILiquidationRules.Account = position.changed(stop, size, cost, 0)[0]
-    after.funding_index_wad = ledger.index_of(after.size, indices)
-    ledger.resize(stop.size, after.size, after.entry - stop.entry)
-    ledger.store(ledger.POOL, after)
-    ledger.unwound_at = block.timestamp
-    log IVenueRecovery.BackstopUnwound(
-        size=size,
-        cost=cost,
-        size_before=stop.size,
-        size_after=after.size,
-        entry_before=stop.entry,
-        entry_after=after.entry,
-        price_wad=price.price_wad,
-        oracle_round_id=price.round_id,
-    )
-    return size
-
-
-@external
 def settle():
     if ledger.stage_of(ledger.clock) == ledger.CLOSED:
         # What claims left was sent when they were fixed; what is here is paid by then.
@@ -321,7 +277,7 @@ def queue(long: bool) -> (uint256, uint256):
 @view
 def stage() -> uint256:
     stage: int256 = ledger.stage_of(ledger.clock)
-    if stage == ledger.GATED and not self._gated():
+    if stage == ledger.GATED and not ledger.gated():
         stage = ledger.OPEN
     return convert(stage, uint256)
 
@@ -397,13 +353,6 @@ def _queue(size: int256, deficit: uint256, price_wad: uint256):
 
 @internal
 @view
-def _gated() -> bool:
-    gated: bool = ledger.stage_of(ledger.clock) == ledger.GATED
-    return gated and block.timestamp < ledger.gated_until
-
-
-@internal
-@view
 def _payable() -> uint256:
     """
     @dev Quote that the pool has here and there beyond what it lent.
@@ -425,14 +374,3 @@ def _within_rate(quote: uint256, price_wad: uint256, indices: int256) -> uint256
     taken: uint256 = min(quote, room)
     ledger.realised = words.pack(level + convert(taken, int256), convert(block.timestamp, int256))
     return taken
-
-
-@internal
-@view
-def _premium_within(skew_before: int256, skew_after: int256) -> bool:
-    """
-    @dev Whether |K| / L stays under its cap or does not grow.
-    """
-    return abs(skew_after) <= abs(skew_before) or (
-        abs(skew_after) * convert(WAD, int256) <= PREMIUM_CAP_WAD * curve.SKEW_SCALE
-    )

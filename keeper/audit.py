@@ -656,6 +656,16 @@ def _backstop_changed(run: _Fold, event: Event) -> None:
     backstop.size, backstop.entry = event["size_after"], event["entry_after"]
 
 
+def _backstop_taken(run: _Fold, event: Event) -> None:
+    _traded(run, event)
+    backstop = _backstop(run, event)
+    before, after = event["backstop_size_before"], event["backstop_size_after"]
+    run.expect(event, "backstop size before", backstop.size, before)
+    run.expect(event, "backstop entry before", backstop.entry, event["backstop_entry_before"])
+    run.expect(event, "backstop size", before - event["size"], after)
+    backstop.size, backstop.entry = after, event["backstop_entry_after"]
+
+
 def _wound_up(run: _Fold, event: Event) -> None:
     run.ledger.till(event.log.address).quote_held += event["quote"]
 
@@ -757,6 +767,7 @@ _BOOKINGS: Final[dict[tuple[str, str], Callable[[_Fold, Event], None]]] = {
     ("PerpVenue", "AccountDeleveraged"): _deleveraged,
     ("PerpVenue", "BackstopChanged"): _backstop_changed,
     ("PerpVenue", "BackstopUnwound"): _backstop_changed,
+    ("PerpVenue", "BackstopTaken"): _backstop_taken,
     ("PerpVenue", "WoundUp"): _wound_up,
     ("PerpVenue", "AccountClosed"): _account_closed,
     ("PerpVenue", "ClaimsFixed"): _claims_fixed,

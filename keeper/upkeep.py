@@ -481,11 +481,17 @@ def _collection(venue: Venue, care: Care) -> tuple[Call, ...]:
     return (Call(contract=FUND, method="collect", arguments=(venue.address,), why=why),)
 
 
+def needs_takers(venue: Venue) -> bool:
+    """Return whether the backstop holds too much to unwind: who goes ahead would gain."""
+    fees_wad = 2 * venue.market.maker_fee_wad
+    return abs(venue.backstop_size) > fees_wad * venue.market.skew_scale // WAD
+
+
 def _unwinding(venue: Venue) -> tuple[Call, ...]:
-    """Return a step of the backstop, if the gate, the minute and the premium allow one."""
+    """Return a step of the backstop, if size, gate, minute and premium allow one."""
     held, skew, market = venue.backstop_size, venue.market.skew, venue.market
     waited = venue.at - venue.unwound_at
-    if held == 0 or not venue.price_ok or venue.stage != Stage.OPEN:
+    if held == 0 or not venue.price_ok or venue.stage != Stage.OPEN or needs_takers(venue):
         return ()
     if waited < UNWIND_PERIOD_SECS:
         return ()

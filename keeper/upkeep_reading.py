@@ -38,6 +38,7 @@ DECIMALS: Final = "0x" + keccak(text="decimals()")[:4].hex()
 OWNERS: Final = {  # events after which somebody may have an account, and who
     "MarginDeposited": "account",
     "Traded": "account",
+    "BackstopTaken": "account",
     "AccountLiquidated": "liquidator",
 }
 OF_VENUE: Final = (

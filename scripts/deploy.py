@@ -218,9 +218,10 @@ def _deploy_market(builder: _Builder, settings: Settings) -> None:
     gas_oracle = settings.gas_oracle or NOBODY
     builder.create("LiquidationRules", "LiquidationRules", *tokens, gas_oracle, venue_terms.words())
     parts = ("PriceOracle", "LiquidityPool", "InsuranceFund", "LiquidationRules")
-    # A venue's code is in four contracts, each of which knows the next.
+    # A venue's code is in five contracts, each of which knows the next.
     builder.create("VenueWindUp", "VenueWindUp", (*tokens, *(builder[part] for part in parts)))
-    builder.create("Deleverager", "Deleverager", builder["VenueWindUp"])
+    builder.create("VenueBackstop", "VenueBackstop", builder["VenueWindUp"])
+    builder.create("Deleverager", "Deleverager", builder["VenueBackstop"])
     builder.create("VenueRecovery", "VenueRecovery", builder["Deleverager"])
     builder.create("PerpVenue", "PerpVenue", builder["VenueRecovery"])
 

@@ -33,6 +33,7 @@ NAMES: Final = (
     "LiquidityPool",
     "LiquidationRules",
     "VenueWindUp",
+    "VenueBackstop",
     "Deleverager",
     "VenueRecovery",
     "PerpVenue",

@@ -15,8 +15,9 @@ Without a word more it shows what there is to do (read-only). `liquidate` takes
 every account under maintenance margin, or the one named, and settles debts that
 are too large; the rewards are credited at the venue. `poke` accrues funding,
 moves tokens that the pool and the fund have coming, executes requests of the
-pool that are due and lets the backstop close a step. `wind_up` says that the
-venue has to end, or ends it; then `close` fixes what everybody is paid and
+pool that are due and lets the backstop close a step, when it holds little
+enough for that; else it waits for takers (`take_over.py`). `wind_up` says that
+the venue has to end, or ends it; then `close` fixes what everybody is paid and
 `release` books it into the accounts. `alice` is a Brownie account, on a local
 chain also the number of a test account.
 """
@@ -223,7 +224,8 @@ def lines(deployment: Deployment, venue: Venue) -> list[str]:
         f"Accounts    {len(venue.accounts)}",
         *_failing_lines(venue, asset, quote),
         *_queue_lines(venue, asset, quote),
-        f"Backstop    {asset(venue.backstop_size)}",
+        f"Backstop    {asset(venue.backstop_size)}"
+        + (", waits for takers: `brownie run take_over`" if upkeep.needs_takers(venue) else ""),
         f"Pool        equity {quote(venue.market.pool_equity)} against accounts "
         f"of {asset(exposure)} net, worth {quote(venue.scale.value_up(abs(exposure)))}"
         + (": runs low" if upkeep.pool_is_low(venue) else ""),

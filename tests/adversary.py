@@ -12,8 +12,9 @@ rule for prices, so that what is found is the mechanism's fault and not a good g
   on that at the fill, up to 1.25 times it where the premium may reach 50 % (6 bp brought 18.65
   quote on 445 assets, among 16,000 programs);
 - whenever time passes, honest keepers touch the price and liquidate whoever fails;
-- what is earned honestly is taken off: funding that others paid while time passed, and rewards
-  for liquidating others.
+- what is earned honestly is taken off: funding that others paid while time passed, rewards for
+  liquidating others, and the discount on what the backstop took from others, which is whoever's
+  comes first and less than the penalty that they paid.
 
 What the attackers have is counted after they have closed all positions on the curve, at the index
 then, and where nobody had a position before also without closing. A debt beyond what an account
@@ -31,11 +32,14 @@ from typing import NamedTuple
 
 from keeper.simulation.reference import Reverted
 from keeper.simulation.reference.deleverager import FAILED_LONGS
+from keeper.simulation.reference.venue_backstop import price_rate
+from keeper.units import UINT256_MAX
 from tests.model_market import UNIT, Market, attempt, terms_of
 
 ATTACKERS = ("0xa1", "0xa2", "0xa3")
 HOUR, DAY = 3_600, 86_400  # seconds
 GRID = (1, 5, 10, 20, 35, 60, 100, 160, 250, 1_000, 2_500, 9_000)  # whole assets
+BUT_UNWOUND = 2_500  # of GRID, read as all of the backstop but what may be unwound
 CLOSED = 3
 WORST = -(2**200)
 
@@ -64,9 +68,6 @@ class Scenario:
         The one move of the price; its direction is unknown unless `known`.
     flat : bool
         Nobody has a position, so that totals at the index count as well.
-    unwinds : int
-        Steps that the backstop takes at most. Whoever takes the other side for longer knows where
-        the premium goes; see `test_unwind__front_run_for_long__takes_from_the_pool`.
     without : tuple of str
         Steps that are not tried.
     """
@@ -76,7 +77,6 @@ class Scenario:
     move_bps: int = 100
     known: bool = False
     flat: bool = False
-    unwinds: int = 1
     without: tuple[str, ...] = ()
 
 
@@ -99,7 +99,7 @@ class Run:
         self.market.venue.accrue(at=self.market.at)
         self.move_bps, self.found = move_bps, found
         self.honest = 0  # quote units earned honestly
-        self.steps_left = scenario.unwinds
+        self.failed = 0  # size that attackers' accounts left to the backstop
         self.at_start = sum(map(self.market.total, ATTACKERS))
 
     def play(self, program: Sequence[Step]) -> None:
@@ -136,13 +136,16 @@ class Run:
 
     def _open(self, who: str, amount: int) -> None:
         """Deposit just the initial margin and trade."""
-        market = self.market
-        size = abs(market.venue.account(who).size + amount * UNIT)
-        needed = market.venue.margins.initial(size, market.price_wad) * 23 // 20
-        slip = abs(amount) * (abs(amount) * UNIT + abs(market.venue.skew))
-        needed += slip * market.lot // market.venue.terms.skew_scale
-        market.deposit(who, needed)
-        market.trade(who, amount * UNIT)
+        self.market.deposit(who, self._margin_for(who, amount * UNIT))
+        self.market.trade(who, amount * UNIT)
+
+    def _margin_for(self, who: str, change: int) -> int:
+        """Return initial margin and what closing at once may cost."""
+        venue = self.market.venue
+        size = abs(venue.account(who).size + change)
+        slip = abs(change) * (abs(change) + abs(venue.skew)) // venue.terms.skew_scale
+        margin = venue.margins.initial(size, self.market.price_wad) * 23 // 20
+        return margin + slip * self.market.lot // UNIT
 
     def _trade(self, who: str, amount: int) -> None:
         self.market.trade(who, amount * UNIT)
@@ -182,7 +185,9 @@ class Run:
     def _liquidated(self, target: str, by: str) -> None:
         venue = self.market.venue
         before = venue.account(by).quote
-        venue.liquidate(by, target, at=self.market.at)
+        size = venue.liquidate(by, target, at=self.market.at)
+        if target in ATTACKERS:
+            self.failed += abs(size)
         if by in ATTACKERS and target not in ATTACKERS:
             self.honest += max(0, venue.account(by).quote - before)
 
@@ -196,9 +201,25 @@ class Run:
         self.market.venue.realise(who, at=self.market.at)
 
     def _unwind(self, who: str, amount: int) -> None:
-        if self.steps_left > 0:
-            self.market.venue.unwind(at=self.market.at)
-            self.steps_left -= 1
+        self.market.venue.unwind(at=self.market.at)
+
+    def _take_over(self, who: str, amount: int) -> None:
+        """Take over some of what the backstop holds, all of it, or all but what is unwound."""
+        market, venue = self.market, self.market.venue
+        held, terms = venue.account(market.pool.address).size, venue.terms
+        taken = min(abs(amount) * UNIT, abs(held))
+        if abs(amount) == BUT_UNWOUND:
+            taken = abs(held) - 2 * terms.maker_fee_wad * terms.skew_scale // 10**18
+        taken *= 1 if held > 0 else -1
+        if amount > 0:
+            market.deposit(who, self._margin_for(who, taken))
+        offer = venue.offer(at=market.at)
+        venue.take_over(who, taken, UINT256_MAX if taken > 0 else 0, at=market.at)
+        # Whoever comes first gets the discount, but what attackers failed with was theirs.
+        others = max(0, abs(taken) - self.failed)
+        self.failed -= abs(taken) - others
+        saved_wad = abs(price_rate(held, offer.premium_wad, 0) - offer.rate_wad)
+        self.honest += venue.margins.share_up(others, market.price_wad, saved_wad)
 
     def _deleverage(self, who: str, amount: int) -> None:
         self.market.deleverage(abs(amount) % 3)
@@ -306,7 +327,7 @@ class Run:
 
 
 OPS = tuple(name[1:] for name in vars(Run) if name[0] == "_" and name[1] != "_")
-NOT_OPS = ("liquidated", "pass", "age", "totals")
+NOT_OPS = ("liquidated", "margin_for", "pass", "age", "totals")
 CHOICES = tuple(op for op in OPS if op not in NOT_OPS) + ("open", "trade", "close", "open") * 2
 
 
@@ -434,6 +455,33 @@ def backed(terms: str) -> Market:
     return market
 
 
+def beside(terms: str, side: int) -> Market:
+    """
+    Return a market whose backstop took over a position of a side where others stand, too.
+
+    The premium stays under the initial margin: else whoever closes first gains what his partner's
+    margin does not cover, with or without a backstop. The deployed cap sees to that.
+    """
+    market = Market(terms_of(terms), insurance=50)
+    scale = market.venue.terms.skew_scale // UNIT
+    others, size = (20, 20) if terms == "tests" else (100, 60)
+    thin = market.venue.margins.initial_rate(size * UNIT) // 10**14 + 100
+    honest(market, "0xb1", others * side, 9_000)
+    honest(market, "0xb2", size * side, thin + 10_000 * (others + size // 2) // scale)
+    for _ in range(100):
+        market.tick(601, -20 * side)
+        attempt(lambda: market.venue.liquidate("0xee", "0xb2", at=market.at))
+    return market
+
+
+def beside_longs(terms: str) -> Market:
+    return beside(terms, 1)
+
+
+def beside_shorts(terms: str) -> Market:
+    return beside(terms, -1)
+
+
 def deep(terms: str) -> Market:
     """Return a market whose backstop took over all of a large long."""
     market = Market(terms_of(terms), insurance=50)
@@ -494,6 +542,9 @@ SCENARIOS = (
     Scenario("failing", failing),
     Scenario("backstop", backed),
     Scenario("deep backstop", deep),
+    Scenario("backstop beside longs", beside_longs),
+    Scenario("backstop beside shorts", beside_shorts),
+    Scenario("backstop, known move", beside_longs, move_bps=5, known=True),
     Scenario("loss waits", lost),
     Scenario("loan", borrowed),
     Scenario("pool low", low),
@@ -524,6 +575,14 @@ IDEAS = tuple(
     stake 2 9000, day, enter 2, liquidate 1, poke 0 5
     open 0 -100, unwind, close 0
     open 0 100, unwind, close 0
+    open 0 -100, take_over 1 60, day, close 0, close 1
+    open 1 -100, take_over 0 2500, minute, unwind, close 0, close 1
+    open 0 -100, take_over 1 20, unwind, minute, unwind, close 0, close 1
+    open 0 -160, day, take_over 1 160, close 0, close 1
+    open 0 160, day, take_over 1 160, close 0, close 1
+    open 0 100, take_over 1 60, unwind, close 0, close 1
+    open 0 -60, day, take_over 0 -60, close 0
+    open 0 100, liquidate 1, take_over 1 60, close 1
     open 0 60, deleverage 0 1, close 0
     open 0 35, open 1 160, deposit 2 -2500, trade 2 250, move 0 -1
     open 0 60, deleverage 0 2, close 0

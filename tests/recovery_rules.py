@@ -21,7 +21,7 @@ from tests.recovery_world import (
     low,
     squeeze,
 )
-from tests.venue_world import FEED_UNIT
+from tests.venue_world import FEED_UNIT, WAD
 
 LIMITS = FEED_UNIT, 10**6 * FEED_UNIT  # prices stay between
 whos = st.integers(0, 3)
@@ -80,12 +80,44 @@ class Recovery(RuleBasedStateMachine):
 
     @rule(seconds=st.integers(0, 90))
     def unwind(self, seconds: int) -> None:
-        twins = self.twins
-        stop = twins.venue.account(twins.pool.address).size
-        ready = twins.now + seconds >= twins.venue.unwound_at + 60
-        if (stop and ready and twins.venue.stage_now(at=twins.now) == 0) or self.patient():
+        twins, venue = self.twins, self.twins.venue
+        stop, fees = abs(venue.account(twins.pool.address).size), 2 * venue.terms.maker_fee_wad
+        small = 0 < stop * WAD <= fees * venue.terms.skew_scale
+        ready = twins.now + seconds >= venue.unwound_at + 60
+        if (small and ready and venue.stage_now(at=twins.now) == 0) or self.patient():
             twins.wait(seconds)
             reached["unwound"] += twins.unwind()
+
+    @rule(who=whos, tenths=st.integers(1, 11), seconds=st.integers(0, 4_000), worse=hows)
+    def take_over(self, who: int, tenths: int, seconds: int, worse: int) -> None:
+        """Somebody takes some of what the backstop holds, with margin for it, or tries too much."""
+        twins, venue = self.twins, self.twins.venue
+        held = venue.account(twins.pool.address).size
+        possible = abs(held) > venue.terms.min_size and venue.stage_now(at=twins.now) == 0
+        if not (possible and tenths <= 10) and not self.patient():
+            return
+        twins.wait(seconds)
+        taker, size = twins.traders[who], held * tenths // 10
+        if tenths == 9:  # all but what may be unwound
+            left = venue.terms.maker_fee_wad * venue.terms.skew_scale // WAD
+            size = held - min(abs(held) // 2, left) * (1 if held > 0 else -1)
+        self._fund_for(taker, size)
+        limit = twins.price_wad * venue.offer(at=twins.now).rate_wad
+        limit = limit // WAD + (size > 0) if worse > 5 else None
+        against = venue.account(taker).size * size < 0
+        taken = twins.take_over(taker, size, limit)
+        reached["taken over"] += taken
+        reached["taken over against a position"] += taken and against
+
+    def _fund_for(self, taker: str, size: int) -> None:
+        """Deposit what makes the position safe."""
+        twins, venue, price = self.twins, self.twins.venue, self.twins.price_wad
+        margin = venue.margin(taker, price, at=twins.now)
+        after = abs(margin.delta) + abs(size)
+        closing = after * (after + abs(venue.skew)) // venue.terms.skew_scale
+        needed = venue.margins.initial(after, price) + venue.margins.value_up(closing, price)
+        if margin.equity < 2 * needed:
+            twins.deposit(taker, 0, 2 * needed - margin.equity)
 
     @rule(who=whos, by=whos, deeper=hows, how=hows)
     def bankrupt(self, who: int, by: int, deeper: int, how: int) -> None:
@@ -179,8 +211,10 @@ class Recovery(RuleBasedStateMachine):
                 self.realise(who)
             case 16:
                 self.bankrupt(who, by, chance.randrange(10), how)
-            case 17 if how < 5:
+            case 17 if how < 2:
                 self.unwind(9 * how)
+            case 17 if how < 7:
+                self.take_over(who, 1 + chance.randrange(11), 600 * by, how + by)
             case 17:
                 self.squeeze(how)
             case _:

@@ -18,7 +18,7 @@ from keeper.snapshot import Address
 from keeper.units import WAD, Assets, Quote, Wad, div_floor
 from tests.reference_world import Twins
 
-PAYS_FOR_ITSELF = ("trade", "withdraw", "release")  # one account at most, the caller's
+PAYS_FOR_ITSELF = ("trade", "take_over", "withdraw", "release")  # one account at most, the caller's
 REFUSALS = ("venue: liquidations are paced", "venue: deleveraging runs", "venue: wound up")
 
 

@@ -31,7 +31,7 @@ from keeper.simulation.reference import (
     Venue,
 )
 from keeper.snapshot import Margin, Market
-from keeper.units import price_divisor
+from keeper.units import UINT256_MAX, price_divisor
 from tests import market_world
 from tests.venue_world import FEED_UNIT, POOL_DELAY, POOL_WINDOW, PRICE_STAND, World, world
 
@@ -344,6 +344,16 @@ class Twins:
 
     def unwind(self) -> bool:
         return self.call("unwind", self.world.venue.unwind, lambda: self.venue.unwind(at=self.now))
+
+    def take_over(self, who: str, size: int, limit_price_wad: int | None = None) -> bool:
+        limit = limit_price_wad
+        if limit is None:
+            limit = UINT256_MAX if size > 0 else 0
+        return self.call(
+            "take_over",
+            lambda: self.world.venue.take_over(size, limit, sender=who),
+            lambda: self.venue.take_over(who, size, limit, at=self.now),
+        )
 
     def deleverage(self, cause: int, owners: Sequence[str]) -> bool:
         return self.call(
@@ -681,6 +691,7 @@ class Twins:
         views, venue = self.world.venue, self.venue
         for long in (False, True):
             assert plain(views.queue(long)) == tuple(venue.queue(long))
+        assert plain(views.offer()) == tuple(venue.offer(at=self.now))
         assert views.stage() == venue.stage_now(at=self.now)
         assert plain(views.batch()) == tuple(venue.batch)
         assert plain(views.wind_up_flag()) == tuple(venue.flagged)

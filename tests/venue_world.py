@@ -29,7 +29,8 @@ FEED_UNIT = 10**8
 BP = 10**14  # one basis point, WAD
 FUND_DELAY = 7 * 86_400  # seconds from a request until a staker is paid
 FUND_WINDOW = 2 * 86_400  # seconds from then until the request expires
-CODE_PARTS = ("PerpVenue", "VenueRecovery", "Deleverager", "VenueWindUp")  # each knows the next
+# Each knows the next.
+CODE_PARTS = ("PerpVenue", "VenueRecovery", "Deleverager", "VenueBackstop", "VenueWindUp")
 MINTED = 10**12  # whole tokens that `actor` gets of each
 POOL_DELAY, POOL_WINDOW, PRICE_STAND = 3_600, 4 * 3_600, 60  # seconds
 NO_FUNDING = {"interest_wad": 0, "interest_band_wad": 0, "funding_cap_wad": 0}

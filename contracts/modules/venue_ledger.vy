@@ -2,11 +2,11 @@
 # pragma version 0.4.3
 """
 @title What one venue stores, and every way in which it changes
-@dev A venue exceeds the size of a contract, so its code is in four: `PerpVenue` holds this
+@dev A venue exceeds the size of a contract, so its code is in five: `PerpVenue` holds this
      storage and runs the code of the next one on it, by delegatecall, for every call that it
      does not have; so does that one in its turn:
 
-         PerpVenue -> VenueRecovery -> Deleverager -> VenueWindUp
+         PerpVenue -> VenueRecovery -> Deleverager -> VenueBackstop -> VenueWindUp
 
      All take their parts from the next, and none has storage of its own: slots agree (a test
      compares them), and one reentrancy lock covers all.
@@ -33,6 +33,7 @@ from interfaces import IPriceOracle
 from interfaces import IVenueParts
 from interfaces import IVenueWindUp
 
+from modules import auction
 from modules import curve
 from modules import fixed_point
 from modules import funding
@@ -47,7 +48,8 @@ initializes: margin_rules[curve := curve]
 struct AccountWords:
     position: int256  # size | entry
     margin: int256  # quote | assets
-    touched: int256  # funding index of its side | Unix seconds, of its last settlement if in debt
+    touched: int256  # funding index of its side | Unix seconds, of its last settlement if in debt,
+    #   of the backstop: premium at which its position came, WAD, and 40 bits of since when
 
 
 WAD: constant(uint256) = 10**18
@@ -67,6 +69,7 @@ ORACLE: public(immutable(address))
 POOL: public(immutable(address))  # also the key of the backstop account
 FUND: public(immutable(address))
 RULES: public(immutable(address))
+MIN_SIZE: immutable(uint256)
 MAX_PRICE: immutable(uint256)  # WAD; keeps 8 * L^2 * price inside 254 bits
 SKEW_SHARE_WAD: immutable(int256)
 LOAN_RATE_WAD: immutable(int256)  # per year
@@ -113,6 +116,7 @@ def __init__(parts: IVenueParts.Parts):
     POOL = parts.pool
     FUND = parts.fund
     RULES = parts.rules
+    MIN_SIZE = terms.min_size
     MAX_PRICE = min(2**119, 2**251 // (terms.skew_scale * terms.skew_scale))
     SKEW_SHARE_WAD = convert(terms.skew_share_wad, int256)
     LOAN_RATE_WAD = convert(terms.loan_rate_wad, int256)
@@ -272,6 +276,15 @@ def start_clock():
 
 
 @internal
+@view
+def gated() -> bool:
+    """
+    @dev Whether withdrawals wait for deleveraging.
+    """
+    return self.stage_of(self.clock) == GATED and block.timestamp < self.gated_until
+
+
+@internal
 def enter(stage: int256):
     clock: int256 = self.clock
     self.clock = words.pack(words.high_of(clock), self.price_of(clock) | (stage << 120))
@@ -364,6 +377,52 @@ def store(owner: address, account: ILiquidationRules.Account):
     self.accounts[owner].position = words.pack(account.size, account.entry)
     self.accounts[owner].touched = words.pack(account.funding_index_wad, now)
     self.accounts[owner].margin = words.pack(account.quote, convert(account.assets, int256))
+
+
+@internal
+def store_backstop(
+    before: ILiquidationRules.Account, after: ILiquidationRules.Account, indices: int256
+):
+    """
+    @dev Writes the backstop, after whoever its size came from or went to, and what it is sold at,
+         in the place of the time of debts, which it never has.
+    """
+    self.resize(before.size, after.size, after.entry - before.entry)
+    came_wad: int256 = 0
+    waited: int256 = 0
+    (came_wad, waited) = self.sale()
+    came_wad = auction.premium_after(
+        before.size, after.size, came_wad, self.premium_towards(after.size)
+    )
+    waited = auction.wait_after(before.size, after.size, waited)
+    since: int256 = convert(block.timestamp, int256) - waited
+    self.accounts[POOL].position = words.pack(after.size, after.entry)
+    self.accounts[POOL].touched = words.pack(
+        self.index_of(after.size, indices), (came_wad << 40) | since
+    )
+
+
+@internal
+@view
+def sale() -> (int256, int256):
+    """
+    @dev Premium at which the backstop's position came, and seconds for which it has been for sale,
+         as far as they count.
+    """
+    stored: int256 = words.low_of(self.accounts[POOL].touched)
+    waited: int256 = convert(block.timestamp, int256) - (stored & CLOCK)
+    return stored >> 40, min(waited, auction.SECS)
+
+
+@internal
+@view
+def premium_towards(size: int256) -> int256:
+    """
+    @dev Premium or its mean, whichever is more on the side of the size, and never under zero.
+    """
+    now_wad: int256 = curve.premium(self.skew())
+    mean_wad: int256 = self.mean_premium()
+    return max(0, max(now_wad, mean_wad) if size > 0 else -min(now_wad, mean_wad))
 
 
 # Sums

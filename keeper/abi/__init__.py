@@ -31,7 +31,7 @@ CONTRACTS = (
 # Code that exceeds a contract is in several; the first answers for all, its interface is theirs.
 PARTS = {
     "HedgeBook": ("HedgeBook", "BookControl"),
-    "PerpVenue": ("PerpVenue", "VenueRecovery", "Deleverager", "VenueWindUp"),
+    "PerpVenue": ("PerpVenue", "VenueRecovery", "Deleverager", "VenueBackstop", "VenueWindUp"),
 }
 
 

@@ -119,7 +119,7 @@ def as_text(layouts: dict[str, dict[str, list[Any]]]) -> str:
 def test_g05__code_run_on_anothers_storage__has_its_layout():
     for name, others in {
         "HedgeBook": ["BookControl"],
-        "PerpVenue": ["VenueRecovery", "Deleverager", "VenueWindUp"],
+        "PerpVenue": ["VenueRecovery", "Deleverager", "VenueBackstop", "VenueWindUp"],
     }.items():
         for other in others:
             assert slots(other) == slots(name), other

@@ -50,6 +50,8 @@ class Stage:
         w.become_due()
         w.set_price("0.95")
         w.stand()
+        much = w.venue.offer().size - w.assets("0.4")  # the rest may be unwound
+        w.venue.take_over(much, MAX_UINT, sender=w.trader("taker", quote=20))
         self.act(w.venue, "trade", 0, w.assets(1), MAX_UINT)  # a fee for the fund to collect
 
     def act(self, contract: Any, name: str, *args: Any) -> Any:
@@ -77,7 +79,7 @@ OPERATIONS: dict[str, tuple[str, Operation]] = {
 
 
 def venue_calls(s: Stage) -> list[tuple[Any, str, tuple[Any, ...]]]:
-    """Calls of all four contracts of the venue; those of the first lines pass on their own."""
+    """Calls of all five contracts of the venue; those of the first lines pass on their own."""
     w, me = s.world, s.attacker.address
     return [
         (w.venue, "deposit", (0, 10**6)),
@@ -86,6 +88,7 @@ def venue_calls(s: Stage) -> list[tuple[Any, str, tuple[Any, ...]]]:
         (w.venue, "accrue", ()),
         (w.venue, "settle", ()),
         (w.venue, "unwind", ()),
+        (w.venue, "take_over", (w.assets("0.1"), MAX_UINT)),
         (w.venue, "wind_up", ()),
         (w.venue, "liquidate", (s.failing,)),
         (w.venue, "settle_debt", (s.debtor,)),
@@ -98,7 +101,7 @@ def venue_calls(s: Stage) -> list[tuple[Any, str, tuple[Any, ...]]]:
     ]
 
 
-PASSING = 7
+PASSING = 8
 
 
 @pytest.fixture(scope="module")

@@ -181,6 +181,10 @@ def venue_figures(world):
     figures["liquidate in part"] = sent(liquidator, venue.liquidate, trader)
     world.refresh(1_900 * 10**8)
     figures["liquidate in full"] = sent(liquidator, venue.liquidate, trader)
+    sent(liquidator, quote.mint, liquidator, 10**6 * USDC)
+    sent(liquidator, venue.deposit, 0, 50_000 * USDC)
+    figures["take over"] = sent(liquidator, venue.take_over, 90 * ETHER, MAX_UINT)
+    figures["take over, the rest"] = sent(liquidator, venue.take_over, 10 * ETHER, MAX_UINT)
     return figures
 
 

@@ -264,7 +264,7 @@ def test_deleverage__pool_runs_low__heavy_side_is_cut(world, capsys):
 
 
 def test_poke__keeps_up_funding_tokens_requests_and_backstop(world, capsys):
-    from scripts import provide
+    from scripts import provide, take_over, trade
 
     provider = world.account(PROVIDER)
     opened(world, LONG, 100, 26_000)
@@ -286,11 +286,16 @@ def test_poke__keeps_up_funding_tokens_requests_and_backstop(world, capsys):
 
     world.refresh(2_300 * 10**8)
     said(capsys, "liquidate")
-    before = read(world)
-    assert before.backstop_size > 0
+    held = read(world).backstop_size
+    assert held > 40 * ETHER
+    assert "waits for takers" in said(capsys, "status")
+    assert not any(call.method == "unwind" for call in due(read(world)))
+    taker = world.account(LONG + 1)
+    trade.deposit(world.deployment, taker, "quote", 50_000 * USDC)
+    take_over.take_over(world.deployment, taker, held - 15 * ETHER, 2**200)
     assert "unwind 1 x" in said(capsys, "poke")
     after = read(world)
-    assert after.backstop_size == max(0, before.backstop_size - 10 * ETHER)
+    assert after.backstop_size == 5 * ETHER
     assert after.at - after.unwound_at <= 5
     assert not any(call.method == "unwind" for call in due(after))
 

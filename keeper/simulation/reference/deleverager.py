@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from keeper.simulation.reference.liquidity_pool import BATCH, GATED, OPEN
 from keeper.simulation.reference.position import changed, taken_over
 from keeper.simulation.reference.reverted import atomic, require
+from keeper.simulation.reference.venue_backstop import VenueBackstop
 from keeper.simulation.reference.venue_ledger import Batch, Waiting
-from keeper.simulation.reference.venue_wind_up import VenueWindUp
 from keeper.units import WAD, div_floor, mul_div_up, positive_part
 
 FAILED_SHORTS, FAILED_LONGS, LOW_POOL = range(3)  # causes
@@ -22,7 +22,7 @@ MAX_BATCH = 600  # seconds that the venue may stand still
 REST = 3_600  # seconds from an abandoned batch until another may
 
 
-class Deleverager(VenueWindUp):
+class Deleverager(VenueBackstop):
     """Batches of deleveraging."""
 
     # Calls
@@ -177,9 +177,7 @@ class Deleverager(VenueWindUp):
     def _move_to_backstop(self, size: int, price_wad: int, at: int) -> None:
         before = self._settled(self.pool.address, at)[0]
         after = taken_over(before, size, self.margins.value_up(size, price_wad))
-        after = after._replace(funding_index_wad=self._index(after.size))
-        self._resize(before.size, after.size, after.entry - before.entry)
-        self._store(self.pool.address, after, at)
+        self._store_backstop(before, after, at)
 
 
 def _with_account(batch: Batch, size: int, equity: int) -> Batch:

@@ -201,15 +201,9 @@ class Venue(VenueRecovery):
     # What a trade and a withdrawal must satisfy
 
     def _require_allowed(self, before: Account, after: Account, price_wad: int, at: int) -> None:
-        """Bind caps and margin on what increases |q|; a reduction keeps what backs its rest."""
-        size = abs(after.size)
-        require(size == 0 or size >= self.terms.min_size, "venue: under minimum size")
+        """Bind caps on what increases |q|."""
         equity = self.margins.equity(after, price_wad)
-        if before.size * after.size >= 0 and size <= abs(before.size):
-            kept = self.margins.required(size, price_wad)[1]
-            require(equity >= kept, "venue: rest under maintenance")
-            backed = self.margins.equity(before, price_wad) * size
-            require(equity * abs(before.size) >= backed, "venue: rest has less equity")
+        if self._is_covered_rest(before, after.size, equity, price_wad):
             return
         side = self.longs if after.size > 0 else self.shorts
         require(side <= self.terms.max_side, "venue: side is full")
@@ -219,20 +213,11 @@ class Venue(VenueRecovery):
         equity += min(self._closing_gain(after.size, price_wad), 0)
         self._require_initial(equity, after.size, price_wad)
 
-    def _require_initial(self, equity: int, size: int, price_wad: int) -> None:
-        initial = self.margins.initial(abs(size), price_wad)
-        require(equity >= initial, "venue: under initial margin")
-
     def _backing(self, account: Account, price_wad: int) -> int:
         """Return equity at the worse of index and closing fill, without unrealised profit."""
         profit = self.margins.value_down(account.size, price_wad) - account.entry
         worse = profit + min(self._closing_gain(account.size, price_wad), 0)
         return self.margins.equity(account, price_wad) - profit + min(worse, 0)
-
-    def _closing_gain(self, size: int, price_wad: int) -> int:
-        """Return what closing `size` on the curve now brings over its value at the index."""
-        brings = -self.curve.cost(self.skew, -size, price_wad)
-        return brings - self.margins.value_down(size, price_wad)
 
     # Tokens
 

@@ -28,7 +28,7 @@ from keeper.simulation.reference.position import EMPTY, Account
 from keeper.simulation.reference.reverted import require, require_half
 from keeper.simulation.reference.terms import Terms, check_terms
 from keeper.snapshot import ZERO_ADDRESS
-from keeper.units import WAD, div_ceil, div_floor
+from keeper.units import WAD, div_ceil, div_floor, mul_div_down
 
 
 class MarketState(NamedTuple):
@@ -68,6 +68,30 @@ class Window(NamedTuple):
     at: int = 0
 
 
+class Sale(NamedTuple):
+    """What the backstop's position is for sale at (`modules/auction.vy`)."""
+
+    premium_wad: int = 0  # at which it came
+    since: int = 0  # Unix seconds, from which its discount grows
+
+    @property
+    def word(self) -> int:
+        """As it is stored, in half a word."""
+        return self.premium_wad << 40 | self.since
+
+    def changed(self, before: int, after: int, now_wad: int, at: int) -> Sale:
+        """Return the mean premium of what is left, and a wait that any change shortens."""
+        if before * after <= 0:
+            return Sale(now_wad, at)
+        kept, size = abs(before), abs(after)
+        waited = min(at - self.since, AUCTION_SECS)
+        waited = mul_div_down(waited, min(kept, size), max(kept, size))
+        if size <= kept:
+            return Sale(self.premium_wad, at - waited)
+        summed = self.premium_wad * kept + now_wad * (size - kept)
+        return Sale(div_ceil(summed, size), at - waited)
+
+
 class Batch(NamedTuple):
     """A batch of deleveraging as it stands (`IDeleverager.Batch`)."""
 
@@ -103,6 +127,7 @@ class Payout(NamedTuple):
 
 
 YEAR = 365 * 86_400  # seconds
+AUCTION_SECS = 3_600  # until the backstop's discount is at its cap
 NUMBERS = {  # what a refused call must restore, and what it is at the start
     "longs": 0,
     "shorts": 0,
@@ -414,6 +439,30 @@ class VenueLedger:
         if account.settled_at != now:
             account = account._replace(settled_at=now)
         self._accounts[owner] = account
+
+    def _store_backstop(self, before: Account, after: Account, at: int) -> None:
+        """Write the backstop, after whoever its size came from or went to."""
+        self._resize(before.size, after.size, after.entry - before.entry)
+        premium_wad = self._premium_towards(after.size, at)
+        sale = self.sale.changed(before.size, after.size, premium_wad, at)
+        after = after._replace(
+            funding_index_wad=self._index(after.size),
+            settled_at=sale.word,  # it has no debts to be settled
+        )
+        require_half(after.entry)
+        self._touched.setdefault(self.pool.address, self.account(self.pool.address))
+        self._accounts[self.pool.address] = after
+
+    @property
+    def sale(self) -> Sale:
+        """What the backstop's position is sold at, stored in its account."""
+        stored = self.account(self.pool.address).settled_at
+        return Sale(stored >> 40, stored & (2**40 - 1))
+
+    def _premium_towards(self, size: int, at: int) -> int:
+        """Return the more of premium and mean on the side of the size, never under zero."""
+        side = 1 if size > 0 else -1
+        return max(0, side * self.curve.premium(self.skew), side * self._mean_premium(at))
 
     # The pool's side
 

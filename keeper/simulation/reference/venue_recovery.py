@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Failing accounts, their debts, and what the backstop took from them (`VenueRecovery.vy`).
+Failing accounts and their debts (`VenueRecovery.vy`).
 
 A liquidation moves size to the backstop, the pool's own account, at S * (1 -+ penalty). Losses are
 borne by the account's quote, its asset margin, the fund and then the pool, which queues them for
@@ -13,7 +13,7 @@ from keeper.simulation.reference.deleverager import Deleverager
 from keeper.simulation.reference.insurance_fund import InsuranceFund
 from keeper.simulation.reference.liquidation_rules import LiquidationRules, Outcome
 from keeper.simulation.reference.liquidity_pool import CLOSED, GATED, LiquidityPool, Oracle
-from keeper.simulation.reference.position import Account, changed
+from keeper.simulation.reference.position import Account
 from keeper.simulation.reference.reverted import atomic, require
 from keeper.simulation.reference.terms import Terms
 from keeper.simulation.reference.venue_ledger import Waiting, Window
@@ -21,7 +21,6 @@ from keeper.units import BPS, WAD, div_floor, mul_div_down, mul_div_up, positive
 
 DAY = 86_400  # seconds
 WINDOW = 600  # seconds, in which the flow of liquidations drains
-UNWIND_PERIOD = 60  # seconds between two steps of the backstop
 GATE_SECS = 3_600  # withdrawals wait no longer than this for deleveraging
 DUST_BPS = 1  # of open interest
 
@@ -104,28 +103,6 @@ class VenueRecovery(Deleverager):
         return quote
 
     @atomic
-    def unwind(self, *, at: int) -> int:
-        """Let the backstop close one step of its position on the curve; return the size."""
-        price_wad = self._read_price(at)
-        self._accrue(price_wad, at)
-        require(not self._gated(at), "venue: deleveraging first")
-        require(at >= self.unwound_at + UNWIND_PERIOD, "venue: unwound a moment ago")
-        stop = self._settled(self.pool.address, at)[0]
-        step = min(abs(stop.size), self.terms.unwind_step)
-        require(step != 0, "venue: nothing to unwind")
-        size, skew = -step if stop.size > 0 else step, self.skew
-        within = abs(skew + size) <= abs(skew) or (
-            abs(skew + size) * WAD <= self.terms.premium_cap_wad * self.curve.skew_scale
-        )
-        require(within, "venue: premium cap")
-        after = changed(stop, size, self.curve.cost(skew, size, price_wad), 0)[0]
-        after = after._replace(funding_index_wad=self._index(after.size))
-        self._resize(stop.size, after.size, after.entry - stop.entry)
-        self._store(self.pool.address, after, at)
-        self.unwound_at = at
-        return size
-
-    @atomic
     def settle(self, *, at: int) -> None:  # noqa: ARG002 - a call like the others
         """Move tokens between venue and pool until the venue holds what accounts may take."""
         if self.stage == CLOSED:
@@ -174,8 +151,6 @@ class VenueRecovery(Deleverager):
     ) -> None:
         """Move the position from the failed account to the backstop."""
         self._resize(failed.size, done.size_after, done.entry_after - failed.entry)
-        stop_size = done.backstop_size_after
-        self._resize(stop.size, stop_size, done.backstop_entry_after - stop.entry)
         left = failed._replace(
             assets=failed.assets - done.assets_sold,
             quote=done.quote_after,
@@ -184,12 +159,8 @@ class VenueRecovery(Deleverager):
             funding_index_wad=self._index(done.size_after),
         )
         self._store(owner, left, at)
-        stop = stop._replace(
-            size=stop_size,
-            entry=done.backstop_entry_after,
-            funding_index_wad=self._index(stop_size),
-        )
-        self._store(self.pool.address, stop, at)
+        grown = stop._replace(size=done.backstop_size_after, entry=done.backstop_entry_after)
+        self._store_backstop(stop, grown, at)
 
     def _book_failure(self, done: Outcome, quote_before: int, bonus: int) -> None:
         """Book to the pool what the others did not get."""

@@ -14,7 +14,7 @@ from keeper.curve import Scale, scale_of, trade_cost_up
 from keeper.risk import margin_ratio_bps
 from keeper.snapshot import Address, Market, VaultSnapshot, VenueSnapshot
 from keeper.units import BPS, FUNDING_PERIODS_A_YEAR, WAD, Wad, div_ceil, div_floor
-from keeper.upkeep import Account, Stage, Venue
+from keeper.upkeep import Account, Stage, Venue, needs_takers
 from keeper.web.seen import Held, Seen
 from keeper.web.view.vault import Meter
 from keeper.words import Fact, Level, Remark, Tokens, funding_note, percent, short, times
@@ -179,7 +179,8 @@ def accounts_part(read: Venue, books: Mapping[str, str], tokens: Tokens) -> Acco
             notes.append(Remark(level=Level.ACT, words=words))
     if read.backstop_size:
         words = f"The backstop holds {tokens.assets(read.backstop_size, signed=True)} from "
-        notes.append(Remark(level=Level.WATCH, words=f"{words}liquidations and unwinds it."))
+        way = "waits for takers" if needs_takers(read) else "unwinds it"
+        notes.append(Remark(level=Level.WATCH, words=f"{words}liquidations and {way}."))
     return AccountsPart(lines=lines, count=len(held), risky=risky, notes=tuple(notes))
 
 

@@ -268,6 +268,9 @@ def test_care__chunk_that_no_call_takes__refused(chunk):
         ({"backstop_size": -ETHER}, ["unwind"]),
         ({"backstop_size": ETHER, "unwound_at": NOW - 59}, []),
         ({"backstop_size": ETHER, "unwound_at": NOW - 60}, ["unwind"]),
+        ({"backstop_size": 40 * ETHER}, ["unwind"]),
+        ({"backstop_size": 40 * ETHER + 1}, []),  # over two maker fees of premium: takers first
+        ({"backstop_size": -40 * ETHER - 1}, []),
         ({"backstop_size": ETHER, "stage": Stage.GATED}, []),
         ({"backstop_size": ETHER, "price_ok": False}, []),
     ],

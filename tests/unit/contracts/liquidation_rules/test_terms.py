@@ -154,7 +154,7 @@ def test_contracts__runtime_size__within_the_limit() -> None:
     w = world()
     contracts = [w.venue, w.pool, w.fund, deploy_rules(w.asset, w.quote, w.terms)]
     addresses = [each.address for each in contracts] + code_parts(w.venue)
-    assert len(addresses) == 7
+    assert len(addresses) == 8
     for address in addresses:
         assert len(boa.env.get_code(address)) <= 22_500
 

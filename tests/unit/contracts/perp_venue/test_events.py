@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from keeper.simulation.reference.venue_ledger import Sale
 from keeper.units import div_ceil
 from tests.venue_world import WAD, World, world
 
@@ -27,14 +28,15 @@ class Account:
 class Fold:
     """The venue as its events tell it."""
 
-    def __init__(self, divisor: int, pool: str, loan_rate: int) -> None:
-        self.divisor = divisor
+    def __init__(self, divisor: int, pool: str, loan_rate: int, skew_scale: int) -> None:
+        self.divisor, self.skew_scale = divisor, skew_scale
         self.loan_rate = loan_rate
         self.accounts: dict[str, Account] = {pool: Account()}
         self.pool = pool
         self.longs = self.shorts = self.long_index = self.short_index = 0
         self.price = self.at = self.mean = 0
         self.pool_claim = self.fund_claim = self.pool_assets = self.held = 0
+        self.sale = Sale()
 
     def index(self, size: int) -> int:
         return 0 if size == 0 else self.long_index if size > 0 else self.short_index
@@ -43,6 +45,14 @@ class Fold:
         self.longs += max(size, 0) - max(account.size, 0)
         self.shorts += max(-size, 0) - max(-account.size, 0)
         account.size, account.entry, account.index = size, entry, self.index(size)
+
+    def resize_backstop(self, size: int, entry: int) -> None:
+        stop, side = self.accounts[self.pool], 1 if size > 0 else -1
+        before = stop.size
+        self.resize(stop, size, entry)
+        premium = (self.longs - self.shorts) * WAD // self.skew_scale
+        towards = max(0, side * premium, side * self.mean)
+        self.sale = self.sale.changed(before, size, towards, self.at)
 
     def settle(self, account: Account, funding: int) -> None:
         owed = abs(account.size) * (self.index(account.size) - account.index)
@@ -91,11 +101,11 @@ class Fold:
         self.pool_claim += e.quote_before - e.quote_after - e.fund_fee
 
     def AccountLiquidated(self, e: Any) -> None:  # noqa: N802
-        account, stop, out = self.accounts[e.account], self.accounts[self.pool], e.outcome
+        account, out = self.accounts[e.account], e.outcome
         self.settle(account, e.funding)
         drawn = max(0, e.covered - self.fund_claim)
         self.resize(account, out.size_after, out.entry_after)
-        self.resize(stop, out.backstop_size_after, out.backstop_entry_after)
+        self.resize_backstop(out.backstop_size_after, out.backstop_entry_after)
         account.assets -= out.assets_sold
         account.quote = out.quote_after
         self.pool_assets += out.assets_sold
@@ -104,6 +114,12 @@ class Fold:
         liquidator = self.accounts.setdefault(e.liquidator, Account())
         liquidator.quote += e.reward
         assert liquidator.quote == e.liquidator_quote_after
+
+    def BackstopTaken(self, e: Any) -> None:  # noqa: N802
+        stop = self.accounts[self.pool]
+        assert (stop.size, stop.entry) == (e.backstop_size_before, e.backstop_entry_before)
+        self.Traded(e)
+        self.resize_backstop(e.backstop_size_after, e.backstop_entry_after)
 
     def PoolSettled(self, e: Any) -> None:  # noqa: N802
         self.pool_claim, self.held = e.pool_claim_after, e.quote_held_after
@@ -122,7 +138,7 @@ def compare(fold: Fold, w: World) -> None:
             account.size,
             account.entry,
             account.index,
-            account.settled_at if account.quote < 0 else 0,
+            fold.sale.word if owner == fold.pool else account.settled_at * (account.quote < 0),
         )
     others = [a for owner, a in fold.accounts.items() if owner != fold.pool]
     open_cost = sum(
@@ -147,7 +163,8 @@ def compare(fold: Fold, w: World) -> None:
 
 def test_events__folded__give_the_state() -> None:
     w = world(insurance=1)
-    fold = Fold(w.divisor(), str(w.pool.address), w.terms["loan_rate_wad"])
+    terms = w.terms
+    fold = Fold(w.divisor(), str(w.pool.address), terms["loan_rate_wad"], terms["skew_scale"])
     fold.at = w.venue.state()[6]
 
     def run(contract: Any, name: str, *arguments: Any, sender: str | None = None) -> None:
@@ -177,6 +194,10 @@ def test_events__folded__give_the_state() -> None:
         if free > 10:
             run(w.venue, "withdraw", free // 10, 0, b, sender=b)
     assert w.venue.account(w.pool.address)[2] != 0
+    held = w.venue.offer().size
+    run(w.venue, "deposit", 0, q(500), sender=a)
+    w.pass_time(1_000)
+    run(w.venue, "take_over", held // 3, most if held > 0 else 0, sender=a)
     run(w.venue, "settle")
     run(w.venue, "deposit", u(50), 0, sender=b)
     run(w.venue, "trade", 0, -u(10), 0, sender=b)

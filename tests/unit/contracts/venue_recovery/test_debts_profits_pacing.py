@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""VenueRecovery: interest and forced settlement, realised profit, unwinding, pacing, reward."""
+"""VenueRecovery: interest and forced settlement, realised profit, pacing, reward."""
 
 from __future__ import annotations
 
@@ -119,43 +119,6 @@ def test_realise__no_more_in_a_day_than_the_share_of_the_pool() -> None:
         w.venue.realise(sender=trader)
     w.pass_time(43_200)
     assert abs(w.venue.realise(sender=trader) - width // 2) <= 1
-
-
-def fallen() -> World:
-    """Return a market whose backstop holds a long of 100."""
-    w = world(insurance=100, **NO_FUNDING, **NO_REWARD)
-    failing = w.trader("failing", quote=16)
-    w.trade(failing, 100)
-    w.set_price("0.85")
-    w.venue.liquidate(failing, sender=w.owner)
-    return w
-
-
-def test_unwind__one_step_a_minute__at_the_curve() -> None:
-    w = fallen()
-    assert w.venue.account(w.pool.address).size == w.assets(100)
-    equity = w.pool.equity(w.price())
-    assert w.venue.unwind() == -w.assets("0.4")
-    assert w.venue.market(w.price()).skew == w.assets("99.6")
-    assert w.pool.equity(w.price()) == equity  # nobody else holds anything
-    with boa.reverts("venue: unwound a moment ago"):
-        w.venue.unwind()
-    w.pass_time(60)
-    assert w.venue.unwind() == -w.assets("0.4")
-
-
-def test_unwind__nothing_held_or_a_loss_waits__refused() -> None:
-    w = world(**NO_REWARD)
-    with boa.reverts("venue: nothing to unwind"):
-        w.venue.unwind()
-    failing = w.trader("failing", quote=16)
-    w.trade(failing, 100)
-    w.set_price("0.8")
-    w.venue.liquidate(failing, sender=w.owner)  # no insurance: a loss is queued
-    with boa.reverts("venue: deleveraging first"):
-        w.venue.unwind()
-    w.pass_time(3_600)
-    assert w.venue.unwind() == -w.assets("0.4")
 
 
 def test_liquidate__solvent_accounts__are_paced() -> None:
