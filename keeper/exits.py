@@ -221,7 +221,8 @@ def remarks(exits: Exits, price: Price, now: int, tokens: Tokens) -> list[Remark
 def _stands_still(exits: Exits, now: int, tokens: Tokens) -> str:
     words = f"{tokens.shares(exits.hollow)} shares have left in kind and the price is back: "
     if now < exits.waits_until:
-        return f"{words}a venue is silent, nothing goes on before {moment(exits.waits_until)}."
+        until = moment(exits.waits_until)
+        return f"{words}a venue is silent, nothing goes on before it answers or {until}."
     return f"{words}nothing else goes on before somebody settles."
 
 

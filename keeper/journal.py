@@ -518,6 +518,14 @@ class Journal:
         later = sa.and_(of.account_nonce >= nonce, of.block_number <= block_number)
         return self._transactions(sa.and_(ended, later))
 
+    def next_nonce(self, sender: Address) -> int:
+        """Return the nonce after the highest of a key that ended on the chain; 0 without any."""
+        of = tables.transactions.c
+        ended = sa.and_(of.sender == sender, of.state.in_(ENDED), of.succeeded.is_not(None))
+        with self._reading() as db:
+            highest = db.execute(sa.select(sa.func.max(of.account_nonce)).where(ended)).scalar()
+        return 0 if highest is None else int(highest) + 1
+
     def _transactions(self, where: sa.ColumnElement[bool]) -> list[Tx]:
         query = sa.select(tables.transactions).where(where).order_by(tables.transactions.c.id)
         with self._reading() as db:

@@ -189,7 +189,7 @@ class Memory:
 
     hedging: bool = False  # between the trigger and the target: keep going
     outlook: Outlook = field(default_factory=Outlook)  # what the market was seen to do
-    refusing: int = 0  # bit i: the chain refuses what is sent to venue i of the book
+    refusing: int = 0  # bit i: the chain refuses trades at venue i of the book
 
     def encode(self) -> bytes:
         """Return the canonical text that is hashed and recorded."""

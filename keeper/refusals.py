@@ -4,15 +4,14 @@ Venues at which the chain refuses to trade, though what they say of themselves d
 
 A plan that is refused in simulation costs nothing, and the same plan would be refused again in
 every tick. Which of its venues is at fault the reason does not tell, as a foreign venue may give
-any; so each leg that trades is simulated alone, and who is refused alone is blamed. After some
-refusals in a row a venue is left out for a while, and the order goes to the others; margin is
-still sent there. Where none is left, all are tried again: then it was not the venue. Kept by the
-process only: after a start everything is tried.
+any; so each leg that trades is simulated alone, and who is refused alone, for no reason of the
+vault's own, is blamed. After some refusals in a row a venue is left out for a while, and the order
+goes to the others; margin is still sent there. Where no other answers, or takes the order
+(`strategy.hedge`), it is tried all the same. Kept by the process only: after a start everything is.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
@@ -29,17 +28,19 @@ class Refusals:
     """What was refused of late, by vault and venue; time is the chain's."""
 
     def __init__(self) -> None:
-        self._in_a_row: Counter[tuple[Address, Address]] = Counter()
+        self._in_a_row: dict[tuple[Address, Address], tuple[int, int]] = {}  # and when last
         self._until: dict[tuple[Address, Address], int] = {}
 
     def refused(self, vault: Address, venues: Iterable[Address], at: int) -> None:
         """Count venues at which the chain refused to let a vault trade."""
         for venue in venues:
             place = vault, venue
-            self._in_a_row[place] += 1
-            if self._in_a_row[place] >= IN_A_ROW:
+            count, last = self._in_a_row.pop(place, (0, at))
+            count = 1 if at - last > SHUT_SECS else count + 1
+            if count < IN_A_ROW:
+                self._in_a_row[place] = count, at
+            else:
                 self._until[place] = at + SHUT_SECS
-                del self._in_a_row[place]
 
     def passed(self, vault: Address, plan: Plan) -> None:
         """Forget the refusals of venues at which a plan could trade."""

@@ -383,11 +383,10 @@ class Keeper:
         if tx.sends:
             self._refusals.passed(tx.vault, decision.plan)
         elif (tx.detail or "").startswith(CHAIN_REFUSES):
-            trades = parts(decision.plan)
             blamed = [
                 each.legs[0].venue
-                for each in trades
-                if len(trades) == 1 or self._sending.refused(tx, calldata(each))
+                for each in parts(decision.plan)
+                if self._sending.refused_by_venue(tx, calldata(each))
             ]
             self._refusals.refused(tx.vault, blamed, snapshot.block.at)
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from keeper.chain import Envelope, Signed
 from keeper.deadline import Deadline
 from keeper.errors import (
+    REASONS,
     CallRefused,
     ChainUnavailable,
     Fault,
@@ -173,12 +174,13 @@ class Sending:
             raise
         return self._send(tx, signed, envelope, deadline)
 
-    def refused(self, tx: Tx, part: bytes) -> bool:
-        """Return whether the chain refuses another call from who sends `tx` to where it goes."""
+    def refused_by_venue(self, tx: Tx, part: bytes) -> bool:
+        """Return whether a part of what `tx` does is refused, and not for a reason of our own."""
         try:
             self._chain.simulate(tx.sender, tx.book, part, self._orders.fees.max_gas)
-        except CallRefused:
-            return True
+        except CallRefused as refused:
+            own = refused.reason in REASONS and not refused.reason.startswith("venue: ")
+            return not own
         except Fault:  # the node does not say
             return False
         return False
@@ -275,9 +277,13 @@ class Sending:
         The chain's nonce tells: it falls only when a reorganisation is deeper than the
         confirmations. It may have fallen before the start, too.
         """
+        if self._sender is None:
+            return []
+        if self._highest_nonce is None:
+            self._highest_nonce = self._journal.next_nonce(self._sender)
         before, nonce = self._highest_nonce, reading.nonce
-        self._highest_nonce = max(nonce, before or 0)
-        if self._sender is None or (before is not None and nonce >= before):
+        self._highest_nonce = max(nonce, before)
+        if nonce >= before:
             return []
         opened = []
         for tx in self._journal.mined_from(self._sender, nonce, reading.block.number):
@@ -472,7 +478,8 @@ class Sending:
             tx = self._mined(tx, receipt)
         if head - receipt.block_number + 1 < self._orders.confirmations:
             return tx
-        self._highest_nonce = max(self._highest_nonce or 0, (tx.account_nonce or 0) + 1)
+        if tx.sender == self._sender:
+            self._highest_nonce = max(self._highest_nonce or 0, (tx.account_nonce or 0) + 1)
         if receipt.succeeded:
             return self._journal.advance(tx, TxState.FINAL, self._wall())
         return self._fail(tx, Failure.REVERTED, f"reverted: {self._why(tx, receipt)}")

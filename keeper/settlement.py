@@ -132,7 +132,7 @@ def _repay(situation: Situation, cap: int) -> Wish:
 def _weakest(situation: Situation) -> VenueSnapshot | None:
     low = [
         venue
-        for _, venue in situation.trading
+        for _, venue in situation.venues
         if venue.margin.delta
         and venue.margin.assets
         < assets_needed(venue.market, venue.margin, situation.scale, situation.levels.low)

@@ -22,7 +22,7 @@ contracts' limits and the operator's stricter ones let pass, and no plan is prop
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eth_utils.crypto import keccak
 
@@ -318,13 +318,20 @@ def _calm(situation: Situation) -> str:
 
 
 def hedge(situation: Situation) -> Wish:
-    """Close the gap to the target, as far as one plan may."""
+    """Close the gap to the target, as far as one plan may, without those that refuse if it can."""
+    wish = _hedge(situation)
+    if situation.refusing and not isinstance(wish, Draft):
+        return _hedge(replace(situation, refusing=0))
+    return wish
+
+
+def _hedge(situation: Situation) -> Wish:
     risk, policy, sheet = situation.risk, situation.policy, situation.sheet
     wanted = _wanted(situation)
     if situation.vault.state.unwinds:
         closable = _closable(situation, wanted)
         if closable == 0:
-            return square(situation, wanted)
+            return square(situation, wanted) if not situation.refusing else None
         wanted = closable
     if wanted == 0:
         return None

@@ -42,9 +42,11 @@ def deployer(path: str) -> Any:
     try:
         compiled = _kept(path)
         if compiled is None:
+            boa.interpret.disable_cache()  # it misses changes of modules inside modules
             compiled = boa.load_partial(source).compiler_data
             _keep(compiled, path)
     finally:
+        boa.interpret.set_cache_dir()
         gc.freeze()  # they stay for good
         gc.enable()
     return VyperDeployer(compiled, filename=source)

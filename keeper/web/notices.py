@@ -110,12 +110,12 @@ class Notices:
     def _events(self, contracts: dict[str, str], block: int) -> tuple[Event, ...]:
         """Return all events; those under the reach of a reorganisation are asked for once."""
         whom = frozenset(contracts)
-        followed, edge = self._followed
+        (followed, edge), settled = self._followed, self._settled
         if followed != whom or block < edge:  # other vaults, or a chain that was set back
-            edge, self._settled = self._first_block - 1, ()
+            edge, settled = self._first_block - 1, ()
         topics = topics_of(EXIT, *exits.LOGGED) + topics_of(TIMELOCK, *proposals.LOGGED)
         newer = fetch_events(self._batch, contracts, edge + 1, block, topics)
-        both = (*self._settled, *newer)
+        both = (*settled, *newer)
         edge = max(edge, block - SETTLED_BLOCKS)
         self._settled = tuple(event for event in both if event.log.block <= edge)
         self._followed = (whom, edge)

@@ -85,6 +85,7 @@ class Compiled:
             raise
 
     def _compile(self, path: Path) -> Any:
+        boa.interpret.disable_cache()  # it misses changes of modules inside modules
         deployer = self.load(str(path))
         _ = deployer.compiler_data.bytecode
         return deployer
@@ -97,7 +98,6 @@ def code_of(deployer: Any) -> bytes:
 
 def run(compiled: Compiled, request: dict[str, Any]) -> dict[str, Any]:
     """Return how a mutant fared; the tree holds it already."""
-    boa.interpret.set_cache_dir(str(ROOT.parent / "cache"))  # by contents: mutants differ
     paths = [ROOT / path for path in request["compiled"]]
     compiled.stale = set(paths)
     killer = Killer()

@@ -132,7 +132,7 @@ def test_remarks__ordinary_times__nothing():
         (Exits(terms=TERMS, hollow=10**21), GOOD, Level.ACT, "before somebody settles"),
         (
             Exits(terms=TERMS, hollow=10**21, waits_until=NOW + DAY),
-            GOOD, Level.ACT, f"a venue is silent, nothing goes on before {moment(NOW + DAY)}",
+            GOOD, Level.ACT, f"is silent, nothing goes on before it answers or {moment(NOW + DAY)}",
         ),
     ],
 )  # fmt: skip

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from keeper.errors import CallRefused, Unsendable
 from keeper.explain import recompute
 from keeper.plan import Leg, Plan
@@ -12,7 +14,7 @@ from keeper.policy import Memory, Policy, decode_memory
 from keeper.refusals import IN_A_ROW, SHUT_SECS, Refusals, parts
 from keeper.snapshot import Block
 from keeper.strategy import Rebalance, decide
-from keeper.units import Assets, Wad
+from keeper.units import Assets, Quote, Wad
 from tests.keeper_world import ETHER, VAULT, address, snapshot, venue
 from tests.unit.keeper.test_runner import Bench, MemoryChain
 
@@ -72,6 +74,12 @@ def test_mask__every_venue_that_answers__all_are_tried_again():
     assert only_first.mask(replace(state, venues=(state.venues[0], silent)), 0) == 0
 
 
+def test_mask__refusals_far_apart__are_not_in_a_row():
+    refusals = refused(IN_A_ROW - 1, FIRST)
+    refusals.refused(VAULT, [FIRST], SHUT_SECS + 1)
+    assert refusals.mask(two().vault, SHUT_SECS + 1) == 0
+
+
 def test_refused__at_another_vault__says_nothing_of_this_one():
     refusals = Refusals()
     for _ in range(IN_A_ROW):
@@ -92,6 +100,26 @@ def test_decide__refusing_venue__order_goes_to_the_other_and_the_sum_says_so():
     assert recompute(decision.lines) is None
     assert ("refusing", 1) in {(line.name, line.value) for line in decision.lines}
     assert decision.memory.refusing == 0  # who decides next looks again
+
+
+@pytest.mark.parametrize("policy", [NO_HORIZON, replace(NO_HORIZON, shut_venues=2)])
+def test_decide__no_other_takes_the_order__the_refusing_venue_is_tried_all_the_same(policy):
+    state = two()
+    first, second = state.vault.venues
+    full = replace(second, market=replace(second.market, max_side=Assets(0)))
+    state = replace(state, vault=replace(state.vault, venues=(first, full)))
+    decision = decide(state, policy, Memory(refusing=1))
+    assert {leg.venue for leg in decision.plan.legs if leg.size} == {FIRST}
+    assert recompute(decision.lines) is None
+
+
+def test_decide__unwinding_and_the_venue_of_the_position_refuses__closes_and_buys_nothing_first():
+    state = two(short=100, idle=0)
+    book = replace(state.vault.state, unwinds=True, hedge_ratio_bps=0, idle_quote=Quote(4 * 10**10))
+    state = replace(state, vault=replace(state.vault, state=book))
+    decision = decide(state, NO_HORIZON, Memory(refusing=1))
+    assert decision.plan.spot_assets == 0
+    assert {leg.venue for leg in decision.plan.legs if leg.size > 0} == {FIRST}
 
 
 def test_decide__refusing_venue_low_on_margin__is_topped_up_all_the_same():
@@ -156,6 +184,16 @@ def test_tick__both_venues_refuse__goes_on_trying(tmp_path):
     chain.refusing.clear()
     bench.tick()
     assert chain.executed == 1
+    bench.journal.close()
+
+
+@pytest.mark.parametrize("reason", ["book: cost over its bound", "spot: cost over max"])
+def test_tick__a_reason_of_our_own__no_venue_is_blamed(tmp_path, reason):
+    bench, chain = started(tmp_path, CallRefused(reason), FIRST)
+    for _ in range(2 * IN_A_ROW):
+        bench.tick()
+        assert "refusing" not in bench.log.lines[-1]
+    assert chain.sends == []
     bench.journal.close()
 
 

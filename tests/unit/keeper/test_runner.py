@@ -675,6 +675,21 @@ def test_tick__nonce_of_a_lower_head__nothing_opens(hedged, chain):
     assert hedged.states()[0] is TxState.FINAL
 
 
+def test_tick__undone_before_the_start_at_a_lower_head__opens_once_the_head_is_past_it(
+    hedged, chain
+):
+    undo(hedged, chain)
+    chain.vault = replace(chain.vault, state=replace(chain.vault.state, paused_until=NOW + 10**6))
+    hedged.start()
+    head = chain.block
+    chain.block = replace(head, number=head.number - 3)
+    hedged.tick()
+    assert hedged.states() == [TxState.FINAL]
+    chain.block = head
+    hedged.tick()
+    assert hedged.states() == [TxState.ACCEPTED]
+
+
 def gap(bench, chain):
     """Let something of another process vanish whose nonce was before ours."""
     chain.automine = False

@@ -95,6 +95,16 @@ def test_read__chain_set_back__read_anew(world, notices):
     assert not read(world, notices, 100).owners[world.states[0].vault.owner].proposals
 
 
+def test_read__set_back_and_refused__what_was_known_is_not_forgotten(world, notices):
+    schedule(world, TWO, world.states[0].vault.book, block=50)
+    read(world, notices, 1_000)
+    world.node.answers["eth_getLogs"] = {"code": -32005, "message": "range too large"}
+    with pytest.raises(ChainUnavailable):
+        read(world, notices, 900)
+    world.node.answers["eth_getLogs"] = world._logs
+    assert read(world, notices, 1_001).owners[world.states[0].vault.owner].proposals
+
+
 def test_read__owner_without_timelock__acts_at_once(world, notices):
     del world.views["Timelock", "get_minimum_delay"]
     owner = read(world, notices).owners[world.states[0].vault.owner]
