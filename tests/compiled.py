@@ -13,9 +13,12 @@ import hashlib
 import os
 import pickle
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import boa
@@ -42,14 +45,24 @@ def deployer(path: str) -> Any:
     try:
         compiled = _kept(path)
         if compiled is None:
-            boa.interpret.disable_cache()  # it misses changes of modules inside modules
-            compiled = boa.load_partial(source).compiler_data
+            with no_earlier_results():
+                compiled = boa.load_partial(source).compiler_data
             _keep(compiled, path)
     finally:
-        boa.interpret.set_cache_dir()
         gc.freeze()  # they stay for good
         gc.enable()
     return VyperDeployer(compiled, filename=source)
+
+
+@contextmanager
+def no_earlier_results() -> Iterator[None]:
+    """Let boa compile: its cache misses changes of modules inside modules, and it needs one."""
+    with TemporaryDirectory() as place:
+        boa.interpret.set_cache_dir(place)
+        try:
+            yield
+        finally:
+            boa.interpret.set_cache_dir()
 
 
 @lru_cache

@@ -24,6 +24,8 @@ from hypothesis import Phase, settings
 from vyper.exceptions import VyperException
 from vyper.ir import compile_ir
 
+import tests.compiled as kept  # sets the compiler's search path
+
 ROOT = Path.cwd()
 CONTRACTS = ROOT / "contracts"
 OPTIONS = (
@@ -85,9 +87,9 @@ class Compiled:
             raise
 
     def _compile(self, path: Path) -> Any:
-        boa.interpret.disable_cache()  # it misses changes of modules inside modules
-        deployer = self.load(str(path))
-        _ = deployer.compiler_data.bytecode
+        with kept.no_earlier_results():
+            deployer = self.load(str(path))
+            _ = deployer.compiler_data.bytecode
         return deployer
 
 
@@ -160,8 +162,6 @@ def main() -> None:
         phases=[Phase.explicit, Phase.generate],  # no shrinking
     )
     os.environ["HYPOTHESIS_PROFILE"] = "mutation"
-    import tests.compiled as kept  # sets the compiler's search path
-
     kept._kept = kept._keep = lambda *_: None  # what is on disk is of sources without a mutant
     compiled = Compiled()
     compiled.warm()
