@@ -112,15 +112,20 @@ class Watcher:
     def look(self) -> None:
         """Read everything once and publish what is new; a mistake of our own is told, too."""
         self._publish(lambda seen: self._or_journal(self._with_journal(self._with_chain(seen))))
-        self._publish(self._with_noticed)  # nothing that is older waits for it
+        # Nothing that is older waits for it.
+        self._publish(self._with_noticed, lambda seen, words: replace(seen, noticed_fault=words))
 
-    def _publish(self, read: Callable[[Seen], Seen]) -> None:
+    def _publish(
+        self,
+        read: Callable[[Seen], Seen],
+        told: Callable[[Seen, str], Seen] = lambda seen, words: replace(seen, chain_fault=words),
+    ) -> None:
         before = self.seen
         try:
             after = read(before)
         except Exception as mistake:  # noqa: BLE001 - a thread that ends would show old as new
             words = f"a mistake of the dashboard's own: {type(mistake).__name__}: {mistake}"
-            after = replace(before, chain_fault=words)
+            after = told(before, words)
         known = replace(after, version=before.version, now=before.now, looked_at=before.looked_at)
         changed = _without_counts(known) != _without_counts(before)
         self.seen = replace(after, version=before.version + changed)

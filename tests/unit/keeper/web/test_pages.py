@@ -376,6 +376,18 @@ def test_vault__that_cannot_be_reckoned_with__told_and_the_watcher_goes_on(fresh
     assert until(lambda: "Live" in text_of(url)[1])
 
 
+def test_overview__mistake_in_what_was_logged__the_chain_is_not_blamed(fresh, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError("in the notices")
+
+    monkeypatch.setattr("keeper.web.notices.Notices.read", fail)
+    _, url = fresh()
+    page = text_of(url)[1]
+    assert "What was logged cannot be read" in page
+    assert "ZeroDivisionError: in the notices" in page
+    assert "Live" in page
+
+
 def test_vault__without_any_price__says_so(fresh):
     vault = replace(
         state_of().vault, price_ok=False, price_wad=0, price_reason="oracle: asset feed zero"
