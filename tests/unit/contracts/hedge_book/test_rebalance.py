@@ -238,6 +238,19 @@ def test_rebalance__spot_limit__refused(hedged):
         )
 
 
+def test_rebalance__spot_purchase_for_a_unit_over_its_limit__refused(hedged):
+    """The limit is rounded down: a fraction of a quote unit under what is asked is not enough."""
+    hedged.rebalance(Leg(size=hedged.assets(5)), spot_assets=-hedged.assets(5))
+    hedged.pass_time(HOUR)
+    assets = hedged.assets(1)
+    asked = hedged.spot.quote_buy(assets)
+    limits = [(2 * asked - half) * hedged.base.divisor() // (2 * assets) for half in (1, 0)]
+    plan = {"spot_assets": assets, "spot_after": 1}
+    with boa.reverts("book: spot limit price"):
+        hedged.rebalance(Leg(size=-assets), spot_limit_price_wad=limits[0], **plan)
+    hedged.rebalance(Leg(size=-assets), spot_limit_price_wad=limits[1], **plan)
+
+
 def test_rebalance__leg_limit__is_the_venues(world):
     with boa.reverts("venue: fill over the limit"):
         world.rebalance(

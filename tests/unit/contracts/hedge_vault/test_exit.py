@@ -5,7 +5,7 @@ import boa
 import pytest
 
 from tests.market_world import MAX_UINT, NOBODY
-from tests.vault_world import HOUR, Leg, add_settable_venue, vault_world
+from tests.vault_world import HOUR, Leg, add_settable_venue, event, vault_world
 
 
 @pytest.fixture
@@ -229,5 +229,7 @@ def test_redeem__by_another__needs_and_uses_allowance(world, holder, allowance):
             world.vault.redeem(shares, receiver, holder, sender=spender)
         return
     paid = world.vault.redeem(shares, receiver, holder, sender=spender)
+    priced = event(world.vault, "FlowPriced")
+    assert (priced.account, priced.assets, priced.shares) == (holder, -paid, -shares)
     assert world.asset.balanceOf(receiver) == paid
     assert world.vault.allowance(holder, spender) == (0 if allowance is None else MAX_UINT)
