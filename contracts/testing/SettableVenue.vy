@@ -44,7 +44,7 @@ delivered_bps: public(uint256)  # of assets and quote really paid out
 equity_shift: public(int256)  # quote added to what `margin` says of the balance
 free_shift: public(uint256)  # asset units added to what is free
 silence: public(uint256)  # how views answer: 0 as they should, 1 not at all, 2 burning their gas,
-# 3 only of the account
+# 3 only of the account, 4 failing with words that look like an answer
 
 
 @deploy
@@ -130,6 +130,8 @@ def trade(instrument: uint256, size: int256, limit_price_wad: uint256) -> int256
 @view
 def margin(account: address, price_wad: uint256) -> IHedgeVenue.Margin:
     self._keep_silent()
+    if self.silence == 4:
+        raw_revert(abi_encode(empty(IHedgeVenue.Margin)))
     held: Held = self.accounts[account]
     quote: int256 = held.quote + self.equity_shift
     profit: int256 = self._value(held.size, price_wad) - held.entry
@@ -161,6 +163,8 @@ def free_assets(account: address, price_wad: uint256, ratio_bps: uint256) -> uin
     @dev All margin without a position, none with one.
     """
     self._keep_silent()
+    if self.silence == 4:
+        raw_revert(abi_encode(convert(1, uint256)))
     held: Held = self.accounts[account]
     if held.size == 0:
         return held.assets

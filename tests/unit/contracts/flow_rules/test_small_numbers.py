@@ -267,3 +267,8 @@ def test_fills__rest_under_the_minimum__leaves_the_minimum(rules):
 def test_fills__equity_not_positive__refused(rules):
     with boa.reverts("vault: equity not positive"):
         filled(rules, [(500, 0, False)], quote_value=-450)
+
+
+@pytest.mark.parametrize("quote_value", [-450, -460])
+def test_most_entry__shares_and_no_equity_behind_them__nothing(rules, quote_value):
+    assert rules.most_entry(*parts(quote_value=quote_value)) == (0, 0)

@@ -106,6 +106,11 @@ def test_fall_back__reward__rises_along_the_ramp_and_is_a_cost(world, anybody):
     wait(world, GRACE)
     with boa.reverts("book: reward too high"):
         fall_back(world, anybody, whole_hedge(world), 1)
+    with boa.env.anchor():  # a second has not earned a whole unit more, so it is rounded down
+        wait(world, 1)
+        with boa.reverts("book: reward too high"):
+            fall_back(world, anybody, whole_hedge(world), MOST // RAMP + 1)
+        fall_back(world, anybody, whole_hedge(world), MOST // RAMP)
     wait(world, RAMP // 2)
     with boa.reverts("book: reward too high"):
         fall_back(world, anybody, whole_hedge(world), MOST // 2 + 1)

@@ -9,7 +9,7 @@ import pytest
 from tests.market_world import deployer
 from tests.vault_world import DAY, Leg, add_settable_venue, vault_world
 
-SILENT, BURNING, QUOTES_NOTHING = 1, 2, 3
+SILENT, BURNING, QUOTES_NOTHING, FAILS_WITH_WORDS = 1, 2, 3, 4
 CREDIT = 800  # of a day: 1 % of what is at stake, an exposure of -30 at 1,000, cash of 50,000
 UNIT = 10**9  # of the quote at 1,000, in asset units
 VALUE = 20_000  # at each venue: the margin of 20
@@ -278,11 +278,15 @@ def test_hedge_lost__outside_the_band__flag_leaves_it_lost(world, second):
     assert seen(world).lost
 
 
-@pytest.mark.parametrize("silence", [SILENT, BURNING])
+@pytest.mark.parametrize("silence", [SILENT, BURNING, FAILS_WITH_WORDS])
 def test_venue_does_not_answer__others_and_exits_go_on(world, second, holder, silence):
     """K-07: what is left there counts as exposure, and for nothing in value."""
     drift, before = world.drift_bps(), world.vault.totalAssets()
+    free = world.book.free_assets(world.price()) - second.free_assets(
+        world.book.address, world.price(), 0
+    )
     second.set_silence(silence)
+    assert world.book.free_assets(world.price()) == free
     assert not seen(world).sound
     assert value(world) == 0
     assert world.vault.totalAssets() == before - world.assets(20)
