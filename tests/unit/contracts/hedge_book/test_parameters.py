@@ -355,6 +355,11 @@ def test_pause__only_the_guardian_not_too_long_not_chained(world):
             book.pause_rebalancing(HOUR, sender=other)
     with boa.reverts("pause: longer than 72 h"):
         book.pause_rebalancing(72 * HOUR + 1, sender=guardian)
+    with boa.reverts("pause: zero duration"):
+        book.pause_rebalancing(0, sender=guardian)
+    with boa.env.anchor():
+        book.pause_rebalancing(1, sender=guardian)
+        assert world.state()["paused_until"] == boa.env.timestamp + 1
     book.pause_rebalancing(72 * HOUR, sender=guardian)
     assert event(book, "RebalancingPaused").paused_until == boa.env.timestamp + 72 * HOUR
     with boa.reverts("ownable: caller is not the owner"):
