@@ -53,3 +53,11 @@ def test_used__time_passes__half_the_daily_budget_leaks_in_a_day(guard, passed):
     full = COST * nav // WAD, TURNOVER * nav // WAD
     left = used(guard, nav, passed=passed, cost_budget_bps=20, turnover_budget_bps=10_000)
     assert left[:2] == tuple(amount * (DAY - passed) // DAY for amount in full)
+
+
+def test_leaked__part_of_a_share__stays_in_the_bucket(guard):
+    """20 bp a day are 10^15 of what leaks in 86,400 s: a second takes 11,574,074,074.07 of it."""
+    word = COST | (boa.env.timestamp - 1) << 216
+    chosen = default_limits() | {"cost_budget_bps": 20}
+    left = guard.leaked(word, tuple(chosen[name] for name in LIMIT_NAMES))
+    assert left & (2**72 - 1) == COST - WAD // 1_000 // DAY
