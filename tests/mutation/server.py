@@ -81,13 +81,14 @@ class Compiled:
 
     def _watched(self, compiles: Callable[..., Any], *source: Any, **options: Any) -> Any:
         try:
-            return compiles(*source, **options)
+            with kept.no_earlier_results():
+                return compiles(*source, **options)
         except VyperException as refused:
             self.refusal = str(refused)[:200]
             raise
 
     def _compile(self, path: Path) -> Any:
-        with kept.no_earlier_results():
+        with kept.no_earlier_results():  # a mutant comes here through `_watched`, all else does not
             deployer = self.load(str(path))
             _ = deployer.compiler_data.bytecode
         return deployer
