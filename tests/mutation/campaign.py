@@ -215,7 +215,8 @@ class Results:
 
 
 def _contents(tests: list[str]) -> str:
-    return digest(*sorted({file_of(test) for test in tests}))
+    names = hashlib.sha256("\n".join(sorted(tests)).encode()).hexdigest()[:16]
+    return names + digest(*sorted({file_of(test) for test in tests}))
 
 
 class Campaign:
