@@ -65,12 +65,10 @@ class _Case:
         return self.evidence.records.transactions
 
 
-def conclude(
-    run: Run, node: LocalNode, deployment: Deployment, keeper: KeeperProcess
-) -> Conclusion:
-    """Audit the chain, read the journal, and judge."""
+def system_of(deployment: Deployment) -> System:
+    """Return the contracts whose events an audit of a deployment folds."""
     at = {name: entry.address.lower() for name, entry in deployment.contracts.items()}
-    system = System(
+    return System(
         vault=at["HedgeVault"],
         book=at["HedgeBook"],
         queue=at["RedemptionQueue"],
@@ -78,10 +76,17 @@ def conclude(
         venues=(at["PerpVenue"],),
         timelock=at["Timelock"],
     )
+
+
+def conclude(
+    run: Run, node: LocalNode, deployment: Deployment, keeper: KeeperProcess
+) -> Conclusion:
+    """Audit the chain, read the journal, and judge."""
+    system = system_of(deployment)
     where = Node(
         rpc_url=node.url,
         chain_id=node.chain_id,
-        lens=Address(at["VaultLens"]),
+        lens=Address(deployment.contracts["VaultLens"].address.lower()),
         timeout_secs=READ_TIMEOUT,
     )
     head = int(node.request("eth_blockNumber"), 16)

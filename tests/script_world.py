@@ -119,21 +119,13 @@ def deployed(kind: str, folder: Path, timestamp: int | None = None) -> Iterator[
 
 def replayed(world: World) -> Any:
     """Return what the events of a deployed system prove, as `hedgevault audit` has it."""
-    from keeper.audit_state import System
     from keeper.chain import Chain, Node
     from keeper.replay import replay
+    from scripts.demo_audit import system_of
 
-    node = world.node
-    at = {name: entry.address.lower() for name, entry in world.deployment.contracts.items()}
-    system = System(
-        vault=at["HedgeVault"],
-        book=at["HedgeBook"],
-        queue=at["RedemptionQueue"],
-        exit=at["ExitInKind"],
-        venues=(at["PerpVenue"],),
-        timelock=at["Timelock"],
-    )
-    chain = Chain(Node(rpc_url=node.url, chain_id=node.chain_id, lens=at["VaultLens"]))
+    node, lens = world.node, world.deployment.contracts["VaultLens"].address.lower()
+    system = system_of(world.deployment)
+    chain = Chain(Node(rpc_url=node.url, chain_id=node.chain_id, lens=lens))
     try:
         return replay(chain.batch, system, 0, int(node.request("eth_blockNumber"), 16))
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.script_world import DAY_SECS, ETHER, deployed, spoken
+from tests.script_world import DAY_SECS, ETHER, deployed, replayed, spoken
 
 said, complaint = spoken("redeem")
 pytestmark = [
@@ -113,31 +113,13 @@ def test_verify_deployment__after_the_queue_was_used__finds_nothing_wrong(world,
 
 def test_audit__after_the_queue_was_used__is_proven(world, capsys):
     """Requested, filled, claimed; asked again and still waiting."""
-    from keeper.audit_state import System
-    from keeper.chain import Chain, Node
-    from keeper.replay import replay
-
     said(capsys, "request", "5")
     said(capsys, "request", "3", str(OTHER))
     world.pass_time(HOUR + 1)
     said(capsys, "process")
     said(capsys, "claim")
     said(capsys, "request", "2")
-    at = {name: entry.address.lower() for name, entry in world.deployment.contracts.items()}
-    system = System(
-        vault=at["HedgeVault"],
-        book=at["HedgeBook"],
-        queue=at["RedemptionQueue"],
-        exit=at["ExitInKind"],
-        venues=(at["PerpVenue"],),
-        timelock=at["Timelock"],
-    )
-    node = world.node
-    chain = Chain(Node(rpc_url=node.url, chain_id=node.chain_id, lens=at["VaultLens"]))
-    try:
-        verdict = replay(chain.batch, system, 0, int(node.request("eth_blockNumber"), 16))
-    finally:
-        chain.close()
+    verdict = replayed(world)
     assert verdict.faults == ()
     assert verdict.ledger.request_count == 3
     assert verdict.ledger.pending_shares == verdict.ledger.requests[2].shares > 0
