@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from tests.browser import PHONE, browser, window
+from tests.browser import PHONE, window
 from tests.dashboard_world import HOSTILE, World, many, served, state_of, write_long_history
 from tests.keeper_world import VAULT, VENUE
 from tests.live_dashboard import (
@@ -14,31 +14,11 @@ from tests.live_dashboard import (
     PAGES,
     check_arrival,
     check_page,
-    hedged,
     paths,
-    running,
     said,
 )
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory, chromium):
-    with hedged("anvil", tmp_path_factory.mktemp("dashboard")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def site(system):
-    with running(system[1]) as url:
-        yield url
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

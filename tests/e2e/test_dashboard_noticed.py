@@ -5,29 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser import PHONE, browser, window
-from tests.live_dashboard import DEPOSITOR, hedged, paths, running, said
+from tests.browser import PHONE, window
+from tests.live_dashboard import DEPOSITOR, paths, said
 from tests.script_world import DAY_SECS
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory, chromium):
-    with hedged("anvil", tmp_path_factory.mktemp("dashboard")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def site(system):
-    with running(system[1]) as url:
-        yield url
 
 
 def test_proposal__made_and_cancelled__comes_and_goes_without_a_reload(chromium, site, system):
